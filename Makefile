@@ -1,0 +1,59 @@
+# make run     start a chat server on this machine, with nothing configured
+# make setup   everything for working on D-Chat, in .venv (can be repeated at will)
+# make test    all tests          make check   format, lint, types, import arrows
+# make bench   the benchmarks, as a table
+#
+# Flags for the server go in ARGS:  make run ARGS="--port 5001"
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+CODE   := dchat_server dchat_client tests benchmarks
+
+.PHONY: help setup run test check format bench clean
+
+help:
+	@sed -n '/^$$/q; s/^# \{0,1\}//p' Makefile
+
+setup: $(VENV)/.dev
+
+run: $(VENV)/.run
+	@exec $(BIN)/dchat-server $(ARGS)
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check $(wildcard $(CODE))
+	$(BIN)/ruff check $(wildcard $(CODE))
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format $(wildcard $(CODE))
+	$(BIN)/ruff check --fix $(wildcard $(CODE))
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks $(ARGS)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+# The stamps follow setup.cfg: what is installed is renewed when the requirements change, and only then.
+$(VENV)/.run: setup.cfg pyproject.toml | $(BIN)/python
+	@echo "Installing D-Chat into $(VENV) (only the first time) …"
+	@$(PIP) install -e '.[client,server]'
+	@touch $@
+
+$(VENV)/.dev: setup.cfg pyproject.toml | $(BIN)/python
+	@echo "Installing D-Chat and its development tools into $(VENV) …"
+	@$(PIP) install -e '.[client,server,window,dev]'
+	@touch $(VENV)/.run $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "D-Chat needs Python 3.11 or newer, and '$(PYTHON)' is not. Name one: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo "'$(PYTHON)' cannot create virtual environments. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
