@@ -1,0 +1,16 @@
+"""The D-Chat client. Where to find what:
+
+protocol.py    SSE decoder: bytes in, events out, no I/O
+session.py     cursor, repeats, holes, connection state: pure; its docstring is the theory of operation
+position.py    where a reader is in each room, and what counts as a repeat
+outbox.py      what is still to be sent, in order, with idempotency keys: pure
+backoff.py     how long to wait before the next try: pure
+connection.py  the only file that opens a socket
+follow.py      a session kept connected          deliver.py   an outbox emptied
+config.py      profiles, folders                 tokens.py    where the sign-in token lies
+bookmark.py    a reader's place, kept in a file  errors.py    what can go wrong, in words
+terminal.py    other people's text made safe to print, colours, widths
+cli/           `dchat`, the command line: one face over the session; others use the same files
+"""
+
+__version__ = "0.1.0"
