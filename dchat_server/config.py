@@ -78,7 +78,7 @@ class Config:
         default=0)
 
     redis_url: str | None = option(
-        redis_address, "URL", "Redis to use: redis://, rediss://, unix://, redis+cluster:// or redis+sentinel://.",
+        redis_address, "URL", "Redis to use: redis://, rediss://, unix://, redis+cluster://, redis+sentinel://.",
         default=None, shown="a Redis of its own, in the data folder", secret=True)
     data_dir: Path = option(
         folder, "FOLDER", "Folder for what the server keeps when it runs a Redis of its own.",
@@ -169,10 +169,8 @@ class Config:
 
 
 # These belong to `dchat`, the command line, which may run in the same shell.
-CLIENT_PREFIXES = ("DCHAT_CLIENT_",)
-CLIENT_VARIABLES = frozenset(
-    {"DCHAT_SERVER", "DCHAT_TOKEN", "DCHAT_PROFILE", "DCHAT_CONFIG_DIR", "DCHAT_STATE_DIR"}
-)
+
+CLIENT_VARIABLES = frozenset({"DCHAT_URL", "DCHAT_TOKEN", "DCHAT_PROFILE", "DCHAT_KEYRING"})
 # The supervisor tells a worker these.
 WORKER_PREFIX = "DCHAT_WORKER_"
 
@@ -256,7 +254,7 @@ def _strangers(env: Mapping[str, str]) -> Iterator[str]:
             word.startswith("DCHAT_")
             and word not in known
             and word not in CLIENT_VARIABLES
-            and not word.startswith((*CLIENT_PREFIXES, WORKER_PREFIX))
+            and not word.startswith(WORKER_PREFIX)
         ):
             yield f"{unknown('setting', word, known)} It is ignored."
 
