@@ -9,13 +9,13 @@ here too.
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
 from collections.abc import MutableMapping
 from typing import Any, TextIO, cast
 
-import orjson
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
@@ -99,13 +99,7 @@ def _hide_secrets(_: Any, __: str, fields: Fields) -> Fields:
 
 
 def _json_line(_: Any, __: str, fields: Fields) -> str:
-    # Names may hold what UTF-8 cannot, when a client sent it.
-    return orjson.dumps(
-        {
-            name: value.encode(errors="replace").decode() if isinstance(value, str) else value
-            for name, value in fields.items()
-        }
-    ).decode()
+    return json.dumps(fields)  # pure ASCII: what a client sent may not even be UTF-8
 
 
 def _text_line(_: Any, __: str, fields: Fields) -> str:
@@ -117,7 +111,7 @@ def _text_line(_: Any, __: str, fields: Fields) -> str:
         _one_line(event),
         *(f"{name}={_quoted(value)}" for name, value in fields.items()),
     ]
-    return " ".join(parts) + (f"\n{trace}" if trace else "")
+    return "\n    ".join([" ".join(parts), *map(_one_line, trace.splitlines())])
 
 
 def _one_line(text: str) -> str:
