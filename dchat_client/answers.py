@@ -29,9 +29,7 @@ async def decoded(response: aiohttp.ClientResponse) -> dict[str, Any]:
     except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
-        raise ServerFault(
-            f"{response.url.origin()} answered something that is not D-Chat's", code="not_dchat"
-        )
+        raise ServerFault(f"{response.url.origin()} answered something that is not D-Chat's", code="not_dchat")
     return answer
 
 

@@ -133,9 +133,7 @@ def read_file(folders: Folders) -> dict[str, Any]:
 def check_name(name: str) -> str:
     """Return `name` if it may name a profile (it becomes part of a path). Raises ConfigError."""
     if not _PROFILE_NAME.fullmatch(name):
-        raise ConfigError(
-            f"{name!r} cannot name a profile: letters, digits, dot, dash and underscore, at most 64."
-        )
+        raise ConfigError(f"{name!r} cannot name a profile: letters, digits, dot, dash and underscore, at most 64.")
     return name
 
 

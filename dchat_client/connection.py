@@ -131,9 +131,7 @@ class Connection:
         May be repeated with the same `client_id`, and is, as `request` does it.
         """
         body = Entry(room, text, client_id, reply_to).body()
-        status, answer = await self._repeat(
-            "POST", f"/v1/rooms/{segment(room)}/messages", body=body, repeatable=True
-        )
+        status, answer = await self._repeat("POST", f"/v1/rooms/{segment(room)}/messages", body=body, repeatable=True)
         return field(answer, "message"), status == 200
 
     async def post_batch(self, room: str, entries: Iterable[Entry]) -> list[Answer]:
@@ -180,9 +178,7 @@ class Connection:
         open_ended = aiohttp.ClientTimeout(total=None, connect=self._connect_timeout_s, sock_read=None)
         with _network_errors(self.url):
             async with asyncio.timeout(self._timeout_s):  # for the head; the body may take days
-                response = await self._start(
-                    "GET", "/v1/events", params=params, headers=headers, timeout=open_ended
-                )
+                response = await self._start("GET", "/v1/events", params=params, headers=headers, timeout=open_ended)
         try:
             if response.status >= 300:
                 with _network_errors(self.url):
@@ -222,9 +218,7 @@ class Connection:
                     {"Content-Type": "application/json"} if data is not None else {}
                 )
                 with _network_errors(self.url):
-                    async with await self._start(
-                        method, path, data=data, params=params, headers=headers
-                    ) as response:
+                    async with await self._start(method, path, data=data, params=params, headers=headers) as response:
                         if response.status >= 300:
                             raise await refusal(response)
                         return response.status, await decoded(response)
@@ -247,9 +241,7 @@ class Connection:
         headers = dict(options.pop("headers", None) or {})
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
-        timeout = timeout or aiohttp.ClientTimeout(
-            total=self._timeout_s, sock_connect=self._connect_timeout_s
-        )
+        timeout = timeout or aiohttp.ClientTimeout(total=self._timeout_s, sock_connect=self._connect_timeout_s)
         with _network_errors(self.url):
             try:
                 return await self._http.request(

@@ -94,9 +94,7 @@ class ServerFault(ChatError):
     """The server failed (500), or answered something that makes no sense."""
 
 
-def from_problem(
-    status: int, problem: object, *, retry_after_s: float | None = None, fallback: str = ""
-) -> ChatError:
+def from_problem(status: int, problem: object, *, retry_after_s: float | None = None, fallback: str = "") -> ChatError:
     """Return the error for an answer with `status` and its decoded problem+json body (or whatever came
     instead).
     """

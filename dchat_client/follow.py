@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Protocol
 
 from dchat_client.connection import Connection
@@ -29,7 +29,7 @@ async def follow(
     first_patience_s: float | None = None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Sleep = asyncio.sleep,
-) -> AsyncIterator[Item]:
+) -> AsyncGenerator[Item, None]:
     """Yield the session's items for ever, connecting again as often as it takes; commit each once it is
     taken.
 

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dchat_client.position import Bookmark, Position
+from dchat_client.position import UNKNOWN_EPOCH, Bookmark, Position
 
 
 @dataclass(slots=True)
@@ -16,6 +16,7 @@ class _Mark:
     number: int
     cursor: str | None = None
     moves: tuple[tuple[str, Position], ...] = ()
+    covers: tuple[tuple[str, int], ...] = ()
     forgets: str | None = None
     silent: bool = False
 
@@ -58,14 +59,21 @@ class Ledger:
         cursor: str | None,
         moves: Iterable[tuple[str, Position]] = (),
         *,
+        covers: Iterable[tuple[str, int]] = (),
         forgets: str | None = None,
     ) -> None:
         """Item `number` goes to the face:
 
-        `seen` moves now; cursor and positions are committed with the item.
+        `seen` moves now, the committed place with the item.
+
+        `moves` are positions it brings; `covers` says up to which `seq` it accounts for a room, whatever
+        the epoch.
+
         """
-        mark = _Mark(number, cursor, tuple(moves), forgets)
+        mark = _Mark(number, cursor, tuple(moves), tuple(covers), forgets)
         self._seen.update(mark.moves)
+        for room, last in mark.covers:
+            _cover(self._seen, room, last)
         if forgets is not None:
             self._seen.pop(forgets, None)
         self._marks.append(mark)
@@ -92,6 +100,16 @@ class Ledger:
         self._seen[room] = max(position, self._seen.get(room, position))
         self._committed.advance(room, position)
 
+    def recover(self, room: str, position: Position) -> None:
+        """The face took an event of a gap that is handed out and not committed yet.
+
+        `seen` stays at the end of the gap, now with the epoch known. The committed place does not go there
+        before the gap is committed: a restart in the middle of recovering must find the rest of it missing.
+        """
+        seen = self._seen.get(room, position)
+        self._seen[room] = Position(max(seen.epoch, position.epoch), max(seen.seq, position.seq))
+        self._committed.advance(room, position)
+
     def rewind(self) -> None:
         """Forget what was handed out and not committed."""
         self._marks.clear()
@@ -102,5 +120,17 @@ class Ledger:
             self._committed.cursor = mark.cursor
         for room, position in mark.moves:
             self._committed.advance(room, position)
+        for room, last in mark.covers:
+            _cover(self._committed.positions, room, last)
         if mark.forgets is not None:
             self._committed.positions.pop(mark.forgets, None)
+
+
+def _cover(positions: dict[str, Position], room: str, last: int) -> None:
+    """Move a room up to `last`.
+
+    When that lies within what was seen it stays: the epoch tells what was lost.
+    """
+    seen = positions.get(room, Position(UNKNOWN_EPOCH, 0))
+    if last > seen.seq:
+        positions[room] = Position(seen.epoch, last)

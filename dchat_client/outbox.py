@@ -119,9 +119,7 @@ class Outbox:
     ) -> Entry:
         """Queue a message and return its entry. Raises OutboxFull; then nothing was queued."""
         entry = Entry(room, text, client_id or self._new_key(), reply_to, tag)
-        if self._entries and (
-            len(self._entries) >= self._max_entries or self._bytes + entry.size > self._max_bytes
-        ):
+        if self._entries and (len(self._entries) >= self._max_entries or self._bytes + entry.size > self._max_bytes):
             raise OutboxFull(f"{len(self._entries)} messages are waiting to be sent")
         self._entries.append(entry)
         self._bytes += entry.size
@@ -155,9 +153,7 @@ class Outbox:
         settled: list[Outcome] = []
         halt: ChatError | None = None
         for entry, answer in zip(batch, answers, strict=False):
-            if answer.error is not None and (
-                answer.error.retryable or isinstance(answer.error, SignInNeeded)
-            ):
+            if answer.error is not None and (answer.error.retryable or isinstance(answer.error, SignInNeeded)):
                 halt = answer.error
                 break
             self._drop_first()

@@ -56,7 +56,7 @@ from dchat_client.backoff import Backoff
 from dchat_client.errors import StreamBroken
 from dchat_client.items import Delivery, Gap, GapRange, Item, Passing, Phase, Resumed, Status, StatusChanged
 from dchat_client.ledger import Ledger
-from dchat_client.position import UNKNOWN_EPOCH, Bookmark, Position, place_of
+from dchat_client.position import Bookmark, Position, place_of
 from dchat_client.protocol import Decoder, StreamTooLarge
 
 
@@ -139,9 +139,7 @@ class Session:
             except (ValueError, RecursionError):
                 body = None
             if not isinstance(body, dict):
-                raise StreamBroken(
-                    "the stream carried something that is not a JSON object", code="stream_broken"
-                )
+                raise StreamBroken("the stream carried something that is not a JSON object", code="stream_broken")
             body.setdefault("type", event.type)
             if body["type"] == "hello":
                 self._live_since = now
@@ -193,6 +191,11 @@ class Session:
             while self._outgoing:
                 yield self._outgoing.popleft()
 
+    @property
+    def has_more(self) -> bool:
+        """More items can be had without waiting; when not, this is the time to flush, commit and store."""
+        return bool(self._outgoing or self._queue)
+
     def commit(self, item: Item) -> None:
         """The face is done with `item` and everything before it; a restart goes on after it."""
         self._ledger.commit(item.number)
@@ -202,7 +205,7 @@ class Session:
         committed.
         """
         if place := place_of(message):
-            self.begin(*place)
+            self._ledger.recover(*place)
 
     def begin(self, room: str, position: Position) -> None:
         """The face has shown the room up to `position` by other means (pages);
@@ -235,10 +238,13 @@ class Session:
                 self._hand_out(item, cursor)
             case "gap":
                 self._announced(event, cursor)
-            case None | "hello" | "ping" | "degraded" | "recovered" | "reconnect" | "auth_expired":
+            case "ping":
+                # Handed out, so that a face that stores its place hears of the new cursor in quiet rooms too.
+                self._hand_out(self._passing(event), cursor or _text(event, "cursor"))
+            case None | "hello" | "degraded" | "recovered" | "reconnect" | "auth_expired":
                 self._control(event, cursor)
             case _:
-                self._hand_out(Passing(number=self._ledger.next_number(), event=event), cursor)
+                self._hand_out(self._passing(event), cursor)
 
     def _control(self, event: dict[str, Any], cursor: str | None) -> None:
         match event.get("type"):
@@ -247,8 +253,6 @@ class Session:
                 if self._ledger.cursor is None and self._since is None and self._ledger.is_settled:
                     cursor = cursor or _text(event, "cursor")
                 self._change(Status(Phase.LIVE), hello=event)
-            case "ping":
-                cursor = cursor or _text(event, "cursor")
             case "degraded":
                 self._change(Status(Phase.DEGRADED, reason=_text(event, "reason") or ""))
             case "recovered":
@@ -280,9 +284,7 @@ class Session:
             return None
         if event.get("type") != "member" or event.get("user") != self._me:
             return None
-        return {"join": "join", "invite": "join", "leave": "leave", "kick": "leave"}.get(
-            str(event.get("action"))
-        )
+        return {"join": "join", "invite": "join", "leave": "leave", "kick": "leave"}.get(str(event.get("action")))
 
     def _announced(self, event: dict[str, Any], cursor: str | None) -> None:
         ranges = []
@@ -297,15 +299,12 @@ class Session:
         self._gap(tuple(ranges), cursor, announced=True)
 
     def _gap(self, ranges: tuple[GapRange, ...], cursor: str | None, *, announced: bool) -> None:
-        moves = []
-        for gap in ranges:
-            seen = gap.seen or Position(UNKNOWN_EPOCH, 0)
-            # When the gap lies within what was seen, the position stays: the epoch tells what was lost.
-            if gap.last > seen.seq:
-                moves.append((gap.room, Position(seen.epoch, gap.last)))
         number = self._ledger.next_number()
         self._outgoing.append(Gap(number=number, ranges=ranges, announced=announced))
-        self._ledger.hand_out(number, cursor, moves)
+        self._ledger.hand_out(number, cursor, covers=[(gap.room, gap.last) for gap in ranges])
+
+    def _passing(self, event: dict[str, Any]) -> Passing:
+        return Passing(number=self._ledger.next_number(), event=event)
 
     def _hand_out(self, item: Item, cursor: str | None) -> None:
         self._outgoing.append(item)

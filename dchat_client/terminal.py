@@ -6,9 +6,9 @@ replaced by something visible: controls by their Unicode pictures (ESC becomes �
 (⟨U+202E⟩). What is lost is only the effect. Programs that need the exact text read --json, where the same
 characters stand as JSON escapes.
 
-Joiners are trickery in `pay​pal` and spelling in Persian, Devanagari and emoji families, so they stay where
-the neighbours call for them. Left-to-right marks and the other bidi controls do not stay anywhere: without
-them a line with right-to-left text may look less neat, with them it can be made to lie.
+Joiners are trickery inside a Latin name and spelling in Persian, Devanagari and emoji families, so they
+stay where the neighbours call for them. Left-to-right marks and the other bidi controls do not stay
+anywhere: without them a line with right-to-left text may look less neat, with them it can be made to lie.
 """
 
 from __future__ import annotations
@@ -24,16 +24,19 @@ _ZWNJ, _ZWJ = "\u200c", "\u200d"
 _BLACK_FLAG, _TAG_END = "\U0001f3f4", "\U000e007f"
 
 # Format characters (Cf) that are seen: signs that stand before or around numbers.
-_VISIBLE_FORMAT = frozenset(
-    "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"
-)
+_VISIBLE_FORMAT = frozenset("\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd")
 # Letters and signs that look like nothing at all.
-_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0")
+_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")
 # Scripts that spell with joiners, by the first word of their letters' names.
 _JOINING_SCRIPTS = frozenset(
-    ["ARABIC", "SYRIAC", "MONGOLIAN", "NKO", "MANDAIC", "MANICHAEAN", "DEVANAGARI", "BENGALI", "GURMUKHI", "GUJARATI", "ORIYA", "TAMIL", "TELUGU", "KANNADA", "MALAYALAM", "SINHALA", "TIBETAN", "MYANMAR", "KHMER", "BALINESE", "JAVANESE", "SUNDANESE", "TAI", "THAANA"]
+    (
+        *("ARABIC", "SYRIAC", "MONGOLIAN", "NKO", "MANDAIC", "MANICHAEAN", "THAANA"),
+        *("DEVANAGARI", "BENGALI", "GURMUKHI", "GUJARATI", "ORIYA", "TAMIL", "TELUGU", "KANNADA"),
+        *("MALAYALAM", "SINHALA", "TIBETAN", "MYANMAR", "KHMER", "BALINESE", "JAVANESE", "SUNDANESE", "TAI"),
+    )
 )
 
+_FLAG_TAGS = re.compile("[\U000e0030-\U000e0039\U000e0061-\U000e007a]{2,6}\U000e007f")
 _PLAIN = re.compile(r"[\x20-\x7e]*", re.ASCII)
 # For --json: what JSON may carry as it is but a terminal had better not see.
 _JSON_ESCAPED = re.compile(
@@ -57,7 +60,11 @@ def clean_lines(text: str) -> list[str]:
 def json_line(value: Any) -> str:
     """Return `value` as JSON on one line: exact for a program, harmless for a terminal, valid as UTF-8."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return _JSON_ESCAPED.sub(lambda match: json.dumps(match[0])[1:-1], text)
+    return _JSON_ESCAPED.sub(_escaped, text)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return "\\u007f" if match[0] == "\x7f" else json.dumps(match[0])[1:-1]
 
 
 def _shown(text: str, index: int) -> str:
@@ -93,15 +100,9 @@ def _belongs(text: str, index: int) -> bool:
         return _joins(before) and _joins(after)
     if "\U000e0020" <= char <= _TAG_END:
         # A flag of a region: black flag, tag letters, end. Tags anywhere else are hidden text.
-        start = index
-        while start > 0 and "\U000e0020" <= text[start - 1] < _TAG_END:
-            start -= 1
-        end = index
-        while end < len(text) and "\U000e0020" <= text[end] < _TAG_END:
-            end += 1
         # The longest flag in use has five letters; more would be a message in hiding.
-        closed = end < len(text) and text[end] == _TAG_END
-        return start > 0 and text[start - 1] == _BLACK_FLAG and closed and 2 <= end - start <= 6
+        start = text.rfind(_BLACK_FLAG, max(0, index - 7), index)
+        return start >= 0 and _FLAG_TAGS.match(text, start + 1, index + 7) is not None
     return False
 
 
@@ -124,11 +125,7 @@ def _takes_variation(char: str) -> bool:
     a row of them, or one on a space, hides something.
     """
     code = ord(char)
-    return (
-        not char.isspace()
-        and not _is_variation_selector(code)
-        and unicodedata.category(char) not in ("Cf", "Cc")
-    )
+    return not char.isspace() and not _is_variation_selector(code) and unicodedata.category(char) not in ("Cf", "Cc")
 
 
 def _number(code: int) -> str:

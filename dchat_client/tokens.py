@@ -34,9 +34,7 @@ class Token:
     in_keyring: bool = False
 
 
-def keep_token(
-    folders: Folders, profile: str, token: Token, *, environ: Mapping[str, str] = os.environ
-) -> Token:
+def keep_token(folders: Folders, profile: str, token: Token, *, environ: Mapping[str, str] = os.environ) -> Token:
     """Keep `token` for `profile` and return it as kept.
 
     Raises ConfigError when not even the file can be written.

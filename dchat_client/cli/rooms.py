@@ -1,0 +1,147 @@
+"""dchat rooms, create, join, leave, members, invite."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dchat_client.address import segment
+from dchat_client.cli.face import Face
+from dchat_client.terminal import clean, columns, pad
+
+if TYPE_CHECKING:
+    from dchat_client.connection import Connection
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each.")
+
+
+@click.command("rooms")
+@click.option("--joined", is_flag=True, help="Only the rooms you are in.")
+@click.option("--query", metavar="TEXT", help="Only rooms whose name or topic has this in it.")
+@_JSON
+@click.pass_obj
+def rooms_command(face: Face, joined: bool, query: str | None, as_json: bool) -> None:
+    """List the rooms you can see:
+
+    name, kind, members, unread, mentions, topic. A * stands at those you are in.
+    """
+    params = {"joined": 1 if joined else None, "query": query}
+    rooms = face.run(lambda connection: _all(connection, "/v1/rooms", "rooms", params))
+    if as_json:
+        for room in rooms:
+            face.json(room)
+        return
+    rows = []
+    for room in rooms:
+        kind = str(room.get("kind") or "") + (", archived" if room.get("archived") else "")
+        topic = str(room.get("topic") or "")
+        if room.get("kind") == "dm" and isinstance(room.get("users"), list):
+            topic = "with " + ", ".join(str(user) for user in room["users"])
+        numbers = [str(room.get(name) or 0) for name in ("members", "unread", "mentions")]
+        rows.append(["*" if room.get("joined") else "", str(room.get("room")), kind, *numbers, topic])
+    _table(face, ["", "ROOM", "KIND", "MEMBERS", "UNREAD", "MENTIONS", "TOPIC"], rows)
+
+
+@click.command("create")
+@click.argument("room")
+@click.option("--private", is_flag=True, help="Only for people who are invited; nobody else sees it.")
+@click.option("--topic", default="", help="What the room is about.")
+@click.option("--name", "display_name", default="", help="A free name to show beside the short one.")
+@click.pass_obj
+def create_command(face: Face, room: str, private: bool, topic: str, display_name: str) -> None:
+    """Make a room, with yourself as its owner.
+
+    Names are lower-case: letters, digits, dot, dash, underscore.
+    """
+    body: dict[str, Any] = {"room": room, "kind": "private" if private else "public"}
+    body |= {key: value for key, value in (("topic", topic), ("display_name", display_name)) if value}
+
+    async def work(connection: Connection) -> None:
+        await connection.request("POST", "/v1/rooms", body=body)
+
+    face.run(work)
+    face.say(f"Made {body['kind']} room {clean(room)}.")
+
+
+@click.command("join")
+@click.argument("room")
+@click.pass_obj
+def join_command(face: Face, room: str) -> None:
+    """Join a public room; doing it twice is fine."""
+    _member(face, "PUT", room, "me")
+    face.say(f"You are in {clean(room)}.")
+
+
+@click.command("leave")
+@click.argument("room")
+@click.pass_obj
+def leave_command(face: Face, room: str) -> None:
+    """Leave a room."""
+    _member(face, "DELETE", room, "me")
+    face.say(f"You left {clean(room)}.")
+
+
+@click.command("invite")
+@click.argument("room")
+@click.argument("user")
+@click.option(
+    "--role",
+    type=click.Choice(["owner", "moderator", "member", "reader"]),
+    help="What they may do there [member].",
+)
+@click.pass_obj
+def invite_command(face: Face, room: str, user: str, role: str | None) -> None:
+    """Bring USER into ROOM; also changes the role of somebody who is there already."""
+    _member(face, "PUT", room, user, {"role": role} if role else None)
+    face.say(f"{clean(user)} is in {clean(room)}.")
+
+
+@click.command("members")
+@click.argument("room")
+@_JSON
+@click.pass_obj
+def members_command(face: Face, room: str, as_json: bool) -> None:
+    """List the members of a room: user name, role, display name."""
+    path = f"/v1/rooms/{segment(room)}/members"
+    members = face.run(lambda connection: _all(connection, path, "members", {}))
+    if as_json:
+        for member in members:
+            face.json(member)
+        return
+    rows = [[str(member.get(name) or "") for name in ("user", "role", "display_name")] for member in members]
+    _table(face, ["USER", "ROLE", "NAME"], rows)
+
+
+def _member(face: Face, method: str, room: str, user: str, body: object = None) -> None:
+    async def work(connection: Connection) -> None:
+        path = f"/v1/rooms/{segment(room)}/members/{segment(user)}"
+        await connection.request(method, path, body=body)
+
+    face.run(work)
+
+
+async def _all(connection: Connection, path: str, name: str, params: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return all pages of a list."""
+    rows: list[dict[str, Any]] = []
+    params = {key: value for key, value in params.items() if value is not None} | {"limit": 200}
+    while True:
+        answer = await connection.request("GET", path, params=params)
+        rows += [row for row in answer.get(name) or [] if isinstance(row, dict)]
+        following = answer.get("next")
+        if not isinstance(following, str) or not following or following == params.get("cursor"):
+            return rows
+        params["cursor"] = following
+
+
+def _table(face: Face, head: list[str], rows: list[list[str]]) -> None:
+    """Write aligned columns for a person, or tab-separated ones without a heading for a program."""
+    rows = [[clean(cell) for cell in row] for row in rows]
+    if not face.is_terminal:
+        for row in rows:
+            face.data("\t".join(row))
+        return
+    widths = [max(columns(row[at]) for row in [head, *rows]) for at in range(len(head))]
+    face.data(face.style.strong("  ".join(map(pad, head, widths)).rstrip()))
+    for row in rows:
+        face.data("  ".join(map(pad, row, widths)).rstrip())
