@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 Parse = Callable[[str], Any]
 """Turns a text into a value. Raises ValueError with the end of a sentence: "DCHAT_X is 'y', …"."""
@@ -40,9 +40,7 @@ class Option:
         return hide_password(str(value)) if self.secret else str(value)
 
 
-def option(
-    parse: Parse, takes: str, help: str, *, default: Any, shown: str = "", secret: bool = False
-) -> Any:
+def option(parse: Parse, takes: str, help: str, *, default: Any, shown: str = "", secret: bool = False) -> Any:
     """Declare a field of `Config`. `shown` is the default in words, where the value does not say it."""
     about = Option(parse, takes, help, shown, secret)
     if not shown:
@@ -122,15 +120,8 @@ def folder(text: str) -> Path:
 def web_address(text: str) -> str:
     """Read an http or https address without a path, and return it without a slash at the end."""
     parts = urlsplit(text)
-    if (
-        parts.scheme not in ("http", "https")
-        or not parts.hostname
-        or parts.path not in ("", "/")
-        or parts.query
-    ):
-        raise ValueError(
-            "which is not a web address without a path; give one such as https://chat.example.org"
-        )
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/") or parts.query:
+        raise ValueError("which is not a web address without a path; give one such as https://chat.example.org")
     return text.rstrip("/")
 
 
@@ -172,24 +163,23 @@ def redis_address(text: str) -> str:
     if several and "+" not in parts.scheme:
         raise ValueError("which names several hosts; say redis+cluster:// or redis+sentinel:// for those")
     if parts.scheme.endswith("+sentinel") and not parts.path.strip("/"):
-        raise ValueError(
-            "which does not name the master; give one such as redis+sentinel://host:26379/mymaster"
-        )
+        raise ValueError("which does not name the master; give one such as redis+sentinel://host:26379/mymaster")
     return text
 
 
 def hide_password(address: str) -> str:
     """Return a URL with the passwords in it replaced by `***`, and everything else as it was."""
-    parts = urlsplit(address)
-    login, at, hosts = parts.netloc.rpartition("@")
+    scheme, mark, rest = address.partition("://")
+    if not mark:
+        return hide_login(address)
+    place = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    login, at, hosts = place.rpartition("@")
     if at:
         name, colon, _ = login.partition(":")
         login = f"{name}:***" if colon else "***"
-    query = "&".join(
-        f"{name}=***" if "pass" in name.lower() or "token" in name.lower() else f"{name}={value}"
-        for name, value in parse_qsl(parts.query, keep_blank_values=True)
-    )
-    return parts._replace(netloc=f"{login}{at}{hosts}", query=query).geturl()
+    # To the end: an & may belong to the password.
+    tail = re.sub(r"(?is)([?&][^=&]*pass[^=&]*=).*", r"\1***", rest[len(place) :])
+    return f"{scheme}://{login}{at}{hosts}{tail}"
 
 
 def hide_login(text: str) -> str:

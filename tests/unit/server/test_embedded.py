@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -246,16 +247,32 @@ def test_a_second_start_on_the_folder_says_who_uses_it(tmp_path):
     DataFolder(tmp_path, wait_s=0.1).close()
 
 
-def test_a_redis_left_behind_still_holds_the_folder_until_it_ends(tmp_path, own):
-    owner = own(tmp_path, BINARIES[0])
-    os.kill(owner.redis_pid, signal.SIGSTOP)
-    owner.kill()
+# A server that is gone at once and leaves a child behind which has the lock, as Redis would.
+LEAVER = """
+import subprocess, sys
+from pathlib import Path
+from dchat_server.data_folder import DataFolder
+folder = DataFolder(Path(sys.argv[1]))
+child = subprocess.Popen(["sleep", "3600"], pass_fds=[folder.lock_fd], stdout=subprocess.DEVNULL)
+folder.note(child.pid)
+print(child.pid, flush=True)
+"""
+
+
+def test_a_child_left_behind_still_holds_the_folder_until_it_ends(tmp_path):
+    left = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", LEAVER, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    pid = int(left.stdout)
     with pytest.raises(FolderInUse) as caught:
         DataFolder(tmp_path, wait_s=0.1)
-    assert caught.value.pid == owner.redis_pid
-    os.kill(owner.redis_pid, signal.SIGCONT)
-    with EmbeddedRedis(tmp_path) as embedded:  # waits for it
-        assert embedded.pid != owner.redis_pid
+    assert caught.value.pid == pid
+    assert f"kill {pid}" in str(caught.value)
+    ending = threading.Timer(0.5, os.kill, (pid, signal.SIGTERM))
+    ending.start()
+    with EmbeddedRedis(tmp_path) as embedded:  # it waits for that
+        assert embedded.pid
+    ending.join()
 
 
 @pytest.mark.parametrize("name", ["with space", "quo'te\"s", "per%20cent#?&", "世界", "back\\slash"])
