@@ -1,0 +1,127 @@
+"""The feed over Redis Streams: one blocking XREAD a connection, explicit positions, deadlines.
+
+XREAD says nothing about what was trimmed, lost or lies in the future, so every entry's offset is checked against the
+one before by arithmetic. A change of epoch is looked up in the shard's state (`ShardState.bases`) before anything of
+the new epoch is handed out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from dchat_server.adapters.redis_nodes import RedisNodes, ShardState
+from dchat_server.errors import BackendUnavailable
+from dchat_server.model import Control, Event, Position
+from dchat_server.ports import Batch, FeedDown, Lost, Overtaken
+
+BLOCK_MS = 2000
+REPLY_S = BLOCK_MS / 1000 + 2.5
+"""Redis answers a blocked read after `BLOCK_MS` and up to half a second; a frozen one never does."""
+COUNT = 1000
+
+
+class RedisFeed:
+    """Reads the shards' feeds for one worker. Not shared between tasks but for disjoint shards."""
+
+    def __init__(self, nodes: RedisNodes) -> None:
+        self._nodes = nodes
+        self._feeds = {shard: nodes.keys.feed(shard) for shard in range(nodes.keys.shards)}
+        self._shards = {feed.encode(): shard for shard, feed in self._feeds.items()}
+        self.positions: dict[int, Position] = {}
+
+    def groups(self) -> Sequence[Sequence[int]]:
+        shards = range(self._nodes.keys.shards)
+        return [[shard] for shard in shards] if self._nodes.many_nodes else [list(shards)]
+
+    async def start(self, backlog: int) -> dict[int, Position]:
+        for shard in self._feeds:
+            state = self._nodes.state(shard)
+            self.positions[shard] = position_at(state, max(state.first - 1, state.head - backlog, 0))
+        return dict(self.positions)
+
+    async def read(self, shards: Sequence[int]) -> AsyncIterator[list[Batch | Lost | Overtaken]]:
+        try:
+            connection = await self._nodes.reader(shards[0])
+        except (BackendUnavailable, RedisError) as error:
+            raise FeedDown(str(error)) from error
+        try:
+            changes: list[Batch | Lost | Overtaken] = []
+            for shard in shards:
+                changes += await self._reopen(shard)
+            yield changes
+            while True:
+                feeds = [self._feeds[shard] for shard in shards]
+                ids = [f"{epoch}-{offset}" for epoch, offset in (self.positions[shard] for shard in shards)]
+                await connection.send_command("XREAD", "BLOCK", BLOCK_MS, "COUNT", COUNT, "STREAMS", *feeds, *ids)
+                reply = await connection.read_response(disable_decoding=True, timeout=REPLY_S)
+                out: list[Batch | Lost | Overtaken] = []
+                for feed, rows in reply or ():
+                    out += await self._take(self._shards[feed], rows)
+                yield out
+        except (RedisError, OSError, TimeoutError, BackendUnavailable) as error:
+            raise FeedDown(f"{type(error).__name__}: {error}") from error
+        finally:
+            await asyncio.shield(connection.disconnect(nowait=True))
+
+    async def _take(self, shard: int, rows: list[Any]) -> list[Batch | Lost | Overtaken]:
+        epoch, offset = self.positions[shard]
+        entries: list[Event | Control] = []
+        for entry_id, row in rows:
+            text = entry_id.decode()
+            dash = text.index("-")
+            at = int(text[dash + 1 :])
+            if not text.startswith(f"{epoch}-"):
+                # Another epoch than the last entry's: make sure that nothing was lost in between before going on.
+                state, theirs = self._nodes.state(shard), int(text[:dash])
+                if not state.kept(Position(epoch, offset)) or not state.knows(theirs):
+                    changes = self._batch(shard, entries, Position(epoch, offset))
+                    return changes + await self._reopen(shard)
+                epoch = theirs
+            if at != offset + 1:
+                changes = self._batch(shard, entries, Position(epoch, offset))
+                return changes + await self._reopen(shard, overtaken=True)
+            offset = at
+            entries.append(decode_entry(row, at))
+        return self._batch(shard, entries, Position(epoch, offset))
+
+    def _batch(self, shard: int, entries: list[Event | Control], position: Position) -> list[Batch | Lost | Overtaken]:
+        self.positions[shard] = position
+        return [Batch(shard, entries, position)] if entries else []
+
+    async def _reopen(self, shard: int, *, overtaken: bool = False) -> list[Batch | Lost | Overtaken]:
+        """Look at the shard's state and say what happened to the tail we had read."""
+        state = await self._nodes.open_shard(shard)
+        mine = self.positions[shard]
+        if not state.kept(mine) or (mine.epoch == state.epoch and mine.offset > state.head):
+            if mine.epoch in state.bases:
+                position = Position(mine.epoch, state.bases[mine.epoch])
+            else:
+                position = position_at(state, state.first - 1)
+            self.positions[shard] = position
+            return [Lost(shard, position)]
+        if overtaken or mine.offset + 1 < state.first:
+            self.positions[shard] = Position(state.epoch, state.head)
+            return [Overtaken(shard, self.positions[shard])]
+        return []
+
+
+def position_at(state: ShardState, offset: int) -> Position:
+    """The position with this offset: offsets of older epochs keep their epoch."""
+    for epoch in sorted(state.bases):
+        if offset <= state.bases[epoch]:
+            return Position(epoch, offset)
+    return Position(state.epoch, offset)
+
+
+def decode_entry(row: list[bytes], offset: int) -> Event | Control:
+    """A feed entry as lua/common.lua wrote it."""
+    if row[0] == b"c":
+        return Control(row[1].decode(), row[3].decode(), row[5])
+    epoch, seq, ts, messages = row[5].split()
+    return Event(
+        row[1].decode(), int(epoch), int(seq), row[3].decode(), int(ts), row[7], offset, int(messages)
+    )

@@ -1,0 +1,165 @@
+"""Sends in flight share their round trips: a lane a Redis server.
+
+While one pipeline is under way, sends gather; the next pipeline carries all of them, one script call a shard. So a
+lone send waits for nobody, and a thousand cost a few calls. A lane repeats its pipeline when the outcome is unclear:
+the script answers `repeat` for what it had stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Sequence
+
+from redis.exceptions import RedisError, ResponseError
+
+from dchat_server.adapters.redis_locator import Address
+from dchat_server.adapters.redis_nodes import DEADLINE_S, RedisNodes, StaleScript, Value
+from dchat_server.errors import BackendUnavailable, ChatError
+
+MAX_CALL = 256
+"""Messages in one script call: about 2 ms of Redis' time."""
+MAX_WAITING = 20_000
+"""Messages that may wait in a lane; more are refused as overloaded."""
+
+ARGUMENTS = 8
+"""What send.lua takes for each message."""
+
+Answer = tuple[bytes, int, int, int]
+"""Status, seq, ts, epoch."""
+
+
+class _Call:
+    __slots__ = ("args", "deadline", "future", "shard")
+
+    def __init__(
+        self, shard: int, args: Sequence[Value], future: asyncio.Future[list[Answer]], deadline: float
+    ) -> None:
+        self.shard, self.args, self.future, self.deadline = shard, args, future, deadline
+
+    def __len__(self) -> int:
+        return len(self.args) // ARGUMENTS
+
+
+class Lanes:
+    """Carries send.lua calls."""
+
+    def __init__(self, nodes: RedisNodes) -> None:
+        self._nodes = nodes
+        self._waiting: dict[Address, deque[_Call]] = {}
+        self._messages = 0
+        self._running: set[Address] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def submit(self, shard: int, args: Sequence[Value]) -> asyncio.Future[list[Answer]]:
+        """Put messages (eight arguments of send.lua each) on their lane; the future gives their answers.
+
+        They are stored together, in order, or not at all, so give at most `MAX_CALL` of them.
+
+        Raises ChatError overloaded at once. The future raises BackendUnavailable after `DEADLINE_S`.
+        """
+        address = self._nodes.address(shard)
+        waiting = self._waiting.get(address)
+        if waiting is None:
+            waiting = self._waiting[address] = deque()
+        if self._messages >= MAX_WAITING:
+            raise ChatError("overloaded", "Too many messages are waiting for the log.")
+        future: asyncio.Future[list[Answer]] = asyncio.get_running_loop().create_future()
+        call = _Call(shard, args, future, time.monotonic() + DEADLINE_S)
+        waiting.append(call)
+        self._messages += len(call)
+        if address not in self._running:
+            self._running.add(address)
+            task = asyncio.ensure_future(self._run(address, waiting))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return future
+
+    async def idle(self) -> None:
+        """Wait until nothing is on its way."""
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+    async def _run(self, address: Address, waiting: deque[_Call]) -> None:
+        try:
+            while waiting:
+                calls: list[_Call] = []
+                size = 0
+                while waiting and (not calls or size + len(waiting[0]) <= MAX_CALL):
+                    calls.append(waiting.popleft())
+                    size += len(calls[-1])
+                try:
+                    await self._settle(calls)
+                finally:
+                    self._messages -= size
+        finally:
+            self._running.discard(address)
+            if not waiting:
+                self._waiting.pop(address, None)
+
+    async def _settle(self, calls: list[_Call]) -> None:
+        """Repeat until each call has its answer or its time is over."""
+        pause = 0.02
+        while True:
+            shards: dict[int, list[_Call]] = {}
+            for call in calls:
+                shards.setdefault(call.shard, []).append(call)
+            try:
+                await self._attempt(shards)
+                return
+            except StaleScript:
+                pause = 0
+                try:
+                    for shard in shards:
+                        await self._nodes.load(shard)
+                except (ChatError, RedisError, OSError) as error:
+                    self._fail(calls, error)
+                    return
+            except ChatError as error:
+                if error.code != "backend_unavailable":
+                    self._fail(calls, error)
+                    return
+            except (ResponseError, ValueError) as error:
+                self._fail(calls, error)
+                return
+            now = time.monotonic()
+            late = [call for call in calls if call.deadline <= now]
+            self._fail(late, BackendUnavailable())
+            calls = [call for call in calls if call.deadline > now]
+            if not calls:
+                return
+            await asyncio.sleep(pause)
+            pause = min(pause * 2 + 0.02, 0.3)
+
+    async def _attempt(self, shards: dict[int, list[_Call]]) -> None:
+        """One pipeline a server; as a rule there is one. A shard may have moved since the lane was chosen."""
+        now = int(time.time() * 1000)
+        servers: dict[Address, list[int]] = {}
+        for shard in shards:
+            servers.setdefault(self._nodes.address(shard), []).append(shard)
+        for group in servers.values():
+            commands: list[Sequence[Value]] = []
+            for shard in group:
+                arguments: list[Value] = [now]
+                for call in shards[shard]:
+                    arguments += call.args
+                commands.append(self._nodes.fenced(shard, "send", *arguments))
+            replies = await self._nodes.write(group[0], commands)
+            for shard, reply in zip(group, replies, strict=True):
+                at = 0
+                for call in shards[shard]:
+                    end = at + 5 * len(call)
+                    answers = [
+                        (bytes(reply[i]), int(reply[i + 1]), int(reply[i + 2]), int(reply[i + 3]))
+                        for i in range(at, end, 5)
+                    ]
+                    at = end
+                    if not call.future.done():
+                        call.future.set_result(answers)
+
+    @staticmethod
+    def _fail(calls: Sequence[_Call], error: BaseException) -> None:
+        for call in calls:
+            if not call.future.done():
+                call.future.set_exception(error)

@@ -1,0 +1,346 @@
+"""Connections to the Redis servers: one place that knows about time-outs, redirects, epochs and scripts.
+
+Theory of operation
+-------------------
+*Outcome.* A command can be answered, refused cleanly (the server says it did nothing: MOVED, LOADING, READONLY,
+CLUSTERDOWN, …) or stay unclear (no reply in time, connection lost). Refused commands are sent again after the layout
+was looked up anew. Unclear ones are sent again only when the caller says that a repeat does no harm: all scripts of
+this project are safe to repeat, each remembers its answer under a key. Everything ends within `DEADLINE_S`.
+
+*Epochs.* Scripts run by SHA, and their text holds the shard's epoch (see lua/common.lua). A server that restarted,
+was promoted, or took the slot over does not know that SHA. `_open` then compares the server's run id with the one in
+the shard's state, raises the epoch when it is another server, and only then loads the text. redis-server keeps no
+EVAL script over a restart and replicates none (7.0 and later), which is what makes this a fence. Redis functions
+would be restored and replicated, so they would not do here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import (
+    AskError,
+    AuthenticationError,
+    BusyLoadingError,
+    ClusterDownError,
+    MasterDownError,
+    MaxConnectionsError,
+    MovedError,
+    NoPermissionError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from dchat_server.adapters.redis_durability import Durability
+from dchat_server.adapters.redis_keys import Keys
+from dchat_server.adapters.redis_locator import Address, Layout, client_to, locator_for, parse
+from dchat_server.errors import BackendUnavailable, ClusterMismatch
+from dchat_server.model import Position
+
+Value = str | bytes | int | float
+
+DEADLINE_S = 5.0
+_REFUSED = (MovedError, AskError, TryAgainError, ClusterDownError, MasterDownError, BusyLoadingError, ReadOnlyError)
+_UNCLEAR = (RedisConnectionError, RedisTimeoutError, OSError, asyncio.TimeoutError)
+_REFUSED_WORDS = ("non local key", "NOREPLICAS", "UNBLOCKED", "CROSSSLOT during", "-MASTERDOWN")
+
+
+@cache
+def _source(name: str) -> str:
+    return (resources.files("dchat_server") / "lua" / f"{name}.lua").read_text("utf-8")
+
+
+@dataclass(frozen=True, slots=True)
+class ShardState:
+    """What a worker knows of a shard's feed."""
+
+    epoch: int
+    head: int
+    first: int
+    """The oldest offset the feed still holds (head + 1 when it holds none)."""
+    bases: Mapping[int, int]
+    """Epochs that are over → the offset each ended at."""
+
+    def knows(self, epoch: int) -> bool:
+        """True for the present epoch and those whose end is on record."""
+        return epoch == self.epoch or epoch in self.bases
+
+    def kept(self, position: Position) -> bool:
+        """True when nothing up to `position` was lost in a change of epoch. (Whether a position of the present
+        epoch lies beyond its head is for the caller to see: `head` is only as fresh as this value.)"""
+        return position.epoch == self.epoch or position.offset <= self.bases.get(position.epoch, -1)
+
+
+class RedisNodes:
+    """All Redis servers of a cluster, by shard.
+
+    `url` is `DCHAT_REDIS_URL`; `shards` must be what the cluster was set up with.
+    """
+
+    def __init__(
+        self, url: str, shards: int, *, durability: Durability | None = None, connections: int = 64
+    ) -> None:
+        self._durability = durability or Durability("memory")
+        self.keys = Keys(shards)
+        self._target = parse(url)
+        self._locator = locator_for(self._target, self.keys)
+        self._connections = connections
+        self._layout = Layout((), {})
+        self._clients: dict[Address, Redis] = {}
+        self._states: dict[int, ShardState] = {}
+        self._opening: dict[int, asyncio.Lock] = {}
+        self._locating: asyncio.Task[Layout] | None = None
+
+    @property
+    def many_nodes(self) -> bool:
+        """True for Redis Cluster, where one command may not touch two shards."""
+        return self._target.kind == "cluster"
+
+    async def start(self) -> None:
+        """Find the servers and open every shard. Raises BackendUnavailable or ClusterMismatch."""
+        self._layout = await self._locator.locate()
+        await asyncio.gather(*(self.open_shard(shard) for shard in range(self.keys.shards)))
+
+    async def stop(self) -> None:
+        clients, self._clients = list(self._clients.values()), {}
+        for client in clients:
+            with suppress(RedisError, OSError):
+                await client.aclose()
+
+    def address(self, shard: int) -> Address:
+        """Where the shard was last seen; the lanes of `RedisRoomLog` group by this."""
+        return self._layout.shards[shard]
+
+    def state(self, shard: int) -> ShardState:
+        return self._states[shard]
+
+    async def run(self, shard: int, *command: Value, repeat: bool = True) -> Any:
+        """One command on the shard's server; the raw reply. One round trip.
+
+        `repeat=False` for a command that must not be done twice: an unclear outcome is then raised at once.
+        Raises BackendUnavailable.
+        """
+        (reply,) = await self.pipe(shard, [command], repeat=repeat)
+        return reply
+
+    async def pipe(
+        self, shard: int, commands: Sequence[Sequence[Value]], *, repeat: bool = True, attempts: int = 1000
+    ) -> list[Any]:
+        """Several commands for one shard in one round trip; their raw replies in order.
+
+        Not atomic. Raises BackendUnavailable, or the first reply that is an error the server meant.
+        """
+        deadline = time.monotonic() + (DEADLINE_S if attempts > 1 else 0)
+        pause = 0.02
+        while True:
+            try:
+                return await self._pipe_once(self._client(shard), commands)
+            except _REFUSED as error:
+                if isinstance(error, AskError) and len(commands) == 1:
+                    with suppress(*_UNCLEAR, ResponseError):
+                        return [await self._ask(error, commands[0])]
+                await self._again(deadline, pause, error)
+            except (NoScriptError, OutOfMemoryError, AuthenticationError, NoPermissionError) as error:
+                raise _translate(error) from error
+            except MaxConnectionsError as error:
+                await self._again(deadline, pause, error, look=False)
+            except _UNCLEAR as error:
+                if not repeat:
+                    raise BackendUnavailable from error
+                await self._again(deadline, pause, error)
+            except ResponseError as error:
+                if not any(word in str(error) for word in _REFUSED_WORDS):
+                    raise _translate(error) from error
+                await self._again(deadline, pause, error)
+            pause = min(pause * 2, 0.3)
+
+    async def script(self, shard: int, name: str, *args: Value) -> Any:
+        """Run the fenced writing script lua/<name>.lua on a shard; its raw reply. One round trip as a rule.
+
+        Repeats it until it is answered or `DEADLINE_S` is over: every script must remember its answer.
+        """
+        deadline = time.monotonic() + DEADLINE_S
+        while True:
+            sha = self._sha(shard, name)
+            try:
+                command = ("EVALSHA", sha, 2, self.keys.feed(shard), self.keys.state(shard), *args)
+                replies = await self.pipe(shard, [command, *self._durability.commands])
+                self._durability.check(replies[1:])
+                return replies[0]
+            except StaleScript:
+                if time.monotonic() > deadline:
+                    raise BackendUnavailable from None
+                await self.load(shard)
+
+    async def write(self, shard: int, commands: Sequence[Sequence[Value]]) -> list[Any]:
+        """One attempt at a pipeline of fenced calls, then whatever `DCHAT_ACK` waits for; their raw replies.
+
+        The caller repeats it: raises StaleScript when a shard has to be opened and loaded, BackendUnavailable when
+        the outcome is unclear, the shard has moved (it was looked up anew), or the promise is not kept yet.
+        """
+        replies = await self.pipe(shard, [*commands, *self._durability.commands], attempts=1)
+        self._durability.check(replies[len(commands) :])
+        return replies[: len(commands)]
+
+    async def look(self, shard: int, name: str, keys: Sequence[str], *args: Value) -> Any:
+        """Run a script that only reads. One round trip, two the first time on a server."""
+        text = _source(name)
+        try:
+            return await self.run(shard, "EVALSHA", _digest(text), len(keys), *keys, *args)
+        except StaleScript:
+            return await self.run(shard, "EVAL", text, len(keys), *keys, *args)
+
+    def fenced(self, shard: int, name: str, *args: Value) -> list[Value]:
+        """The EVALSHA command that `script` would send, for a lane that pipelines it itself."""
+        return ["EVALSHA", self._sha(shard, name), 2, self.keys.feed(shard), self.keys.state(shard), *args]
+
+    async def open_shard(self, shard: int) -> ShardState:
+        """Make sure the epoch belongs to the server that runs now, and return the shard's state. Two round trips."""
+        lock = self._opening.setdefault(shard, asyncio.Lock())
+        async with lock:
+            known = self._states.get(shard)
+            info, *_ = await self.pipe(shard, [("INFO", "server")])
+            run_id = next(
+                line[7:].decode() for line in bytes(info).splitlines() if line.startswith(b"run_id:")
+            )
+            reply = await self.run(
+                shard,
+                "EVAL",
+                _source("open_shard"),
+                2,
+                self.keys.feed(shard),
+                self.keys.state(shard),
+                run_id,
+                known.epoch if known else 0,
+                int(time.time()),
+                self.keys.shards,
+            )
+            ends = [base.split(b":") for base in bytes(reply[2]).split()]
+            bases = {int(epoch): int(end) for epoch, end in ends}
+            state = ShardState(int(reply[0]), int(reply[1]), int(reply[3]), bases)
+            self._states[shard] = state
+            return state
+
+    async def load(self, shard: int) -> None:
+        """Open the shard and give its server the fenced scripts for the epoch that holds now."""
+        await self.open_shard(shard)
+        await self.pipe(shard, [("SCRIPT", "LOAD", self._text(shard, name)) for name in SCRIPTS])
+
+    async def reader(self, shard: int) -> AbstractConnection:
+        """A connection of one's own to the shard's server, connected. The caller disconnects it."""
+        connection: AbstractConnection = self._client(shard).connection_pool.make_connection()  # type: ignore[no-untyped-call]
+        try:
+            await connection.connect()  # type: ignore[no-untyped-call]
+        except (*_UNCLEAR, RedisError) as error:
+            await self.look_again()
+            raise BackendUnavailable from error
+        return connection
+
+    async def look_again(self) -> None:
+        """Look the layout up anew; several callers share one look-up."""
+        if self._locating is None or self._locating.done():
+            self._locating = asyncio.ensure_future(self._locator.locate())
+        with suppress(BackendUnavailable):
+            self._layout = await asyncio.shield(self._locating)
+
+    def _client(self, shard: int) -> Redis:
+        address = self._layout.shards[shard]
+        client = self._clients.get(address)
+        if client is None:
+            client = self._clients[address] = client_to(
+                address, self._target.options, connections=self._connections
+            )
+        return client
+
+    async def _pipe_once(self, client: Redis, commands: Sequence[Sequence[Value]]) -> list[Any]:
+        if len(commands) == 1:
+            return [await client.execute_command(*commands[0])]  # type: ignore[no-untyped-call]
+        async with client.pipeline(transaction=False) as pipeline:
+            for command in commands:
+                pipeline.execute_command(*command)
+            return list(await pipeline.execute())
+
+    async def _ask(self, error: AskError, command: Sequence[Value]) -> Any:
+        client = client_to((error.host, error.port), self._target.options, connections=1)
+        try:
+            async with client.pipeline(transaction=False) as pipeline:
+                pipeline.execute_command("ASKING")
+                pipeline.execute_command(*command)
+                return (await pipeline.execute())[1]
+        finally:
+            await client.aclose()
+
+    async def _again(self, deadline: float, pause: float, error: Exception, *, look: bool = True) -> None:
+        if look:
+            await self.look_again()
+        if time.monotonic() + pause > deadline:
+            raise BackendUnavailable from error
+        await asyncio.sleep(pause)
+
+    def _text(self, shard: int, name: str) -> str:
+        return _fenced_text(name, self._states[shard].epoch)
+
+    def _sha(self, shard: int, name: str) -> str:
+        return _fenced_sha(name, self._states[shard].epoch)
+
+
+SCRIPTS = (
+    "send",
+    "amend",
+    "create_room",
+    "update_room",
+    "set_member",
+    "mark_read",
+    "announce",
+    "update_account",
+    "change_password",
+    "add_token",
+    "revoke_tokens",
+)
+
+
+class StaleScript(Exception):
+    """The server does not know the script, or the shard is at another epoch: open the shard, then load again."""
+
+
+def _translate(error: Exception) -> Exception:
+    text = str(error)
+    if isinstance(error, NoScriptError) or "STALEEPOCH" in text or text.startswith("NOSCRIPT"):
+        return StaleScript()
+    if text.startswith("SHARDS"):
+        return ClusterMismatch(text)
+    if isinstance(error, OutOfMemoryError) or "OOM" in text or "MISCONF" in text:
+        return BackendUnavailable("The message log is full or cannot write; nothing was stored.")
+    if isinstance(error, (AuthenticationError, NoPermissionError)):
+        return BackendUnavailable("The message log refuses this server's credentials.")
+    return error
+
+
+@cache
+def _fenced_text(name: str, epoch: int) -> str:
+    return f"local EPOCH = '{epoch}'\n{_source('common')}\n{_source(name)}"
+
+
+@cache
+def _fenced_sha(name: str, epoch: int) -> str:
+    return _digest(_fenced_text(name, epoch))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()

@@ -1,0 +1,216 @@
+"""Opening a stream: memberships, the place to start at, and what was missed. See hub.py for why nothing slips through.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from dchat_server import wire
+from dchat_server.cursor import Cursor
+from dchat_server.errors import ChatError
+from dchat_server.hub import CLOSED, Hub, Stream
+from dchat_server.model import Event, Position
+from dchat_server.ports import RoomLog, RoomStore
+from dchat_server.pump import Pump
+from dchat_server.wire import Frame
+
+CATCH_UP_S = 3.0
+PAGE = 200
+"""Events written at once during a replay; each write ends with a cursor."""
+
+
+class Epochs(Protocol):
+    """What is known of a shard's past; `ShardState` is one."""
+
+    @property
+    def bases(self) -> Mapping[int, int]: ...
+
+    def knows(self, epoch: int) -> bool: ...
+
+    def kept(self, position: Position) -> bool: ...
+
+
+@dataclass
+class Opened:
+    """A stream that is seated: its rooms, where it starts, H, and what can no longer be told."""
+
+    stream: Stream
+    rooms: dict[str, bool]
+    start: list[Position]
+    end: Cursor
+    resuming: bool
+    gaps: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Opener:
+    """Opens streams on one worker."""
+
+    def __init__(
+        self, hub: Hub, pump: Pump, log: RoomLog, rooms: RoomStore, epochs: Callable[[int], Epochs], worker: str
+    ) -> None:
+        self._hub, self._pump, self._log, self._rooms = hub, pump, log, rooms
+        self._epochs, self._worker = epochs, worker
+
+    async def open(self, stream: Stream, cursor_text: str | None, since_ms: int | None) -> Opened:
+        """Seat `stream`. Raises ChatError room_not_found when it names a room the person may not read.
+
+        Two or three round trips. Whatever happens, the caller drops the stream in the end.
+        """
+        self._hub.watch(stream)
+        cursor = Cursor.decode(cursor_text) if cursor_text else None
+        if cursor is not None and len(cursor.positions) != len(self._hub.windows):
+            cursor = None
+        if cursor is not None and self._plausible(cursor):
+            await self._pump.reach(cursor, CATCH_UP_S)
+        rooms = await self._readable(stream)
+        end = self._hub.seat(stream, rooms)
+        rooms = {channel.name: channel.public for channel in stream.channels}
+        opened = Opened(stream, rooms, list(end.positions), end, cursor_text is not None or since_ms is not None)
+        if cursor is not None:
+            await self._start_at(opened, cursor)
+        elif cursor_text:
+            opened.gaps = await self._all_gaps(rooms)
+        elif since_ms is not None:
+            await self._start_since(opened, since_ms)
+        return opened
+
+    async def run(self, opened: Opened, time: str, drain: Callable[[], Awaitable[None]]) -> None:
+        """Write hello, gaps and what was missed; the caller then lets the stream go live, without waiting for anything
+        in between. `drain` waits for a slow client."""
+        stream = opened.stream
+        place = Cursor(tuple(opened.start)).encode()
+        hello = wire.control_frame(
+            "hello", worker=self._worker, protocol=1, time=time, cursor=place, rooms=sorted(opened.rooms)
+        )
+        stream.out.write(stream.encode([hello], place.encode()))
+        if opened.gaps:
+            gap = wire.control_frame("gap", rooms=opened.gaps, refetch=True)
+            stream.out.write(stream.encode([gap], place.encode()))
+        if opened.resuming:
+            replayed = 0
+            async for frames, cursor in self.missed(opened):
+                if stream.mode == CLOSED:
+                    return
+                replayed += len(frames)
+                stream.out.write(stream.encode(frames, cursor.encode().encode()))
+                await drain()
+            if stream.mode != CLOSED:
+                done = wire.control_frame("resumed", replayed=replayed)
+                stream.out.write(stream.encode([done], opened.end.encode().encode()))
+
+    async def missed(self, opened: Opened) -> AsyncIterator[tuple[list[Frame], Cursor]]:
+        """What lies between start and end in the stream's rooms, in pages, each with the cursor behind it.
+
+        Shard by shard, each in feed order. From memory where that reaches back far enough, else from the room logs.
+        """
+        reached = list(opened.start)
+        for shard, (start, end) in enumerate(zip(opened.start, opened.end.positions, strict=True)):
+            rooms = [room for room in opened.rooms if self._hub.shard_of(room) == shard]
+            if rooms and start.offset < end.offset:
+                kept = self._hub.windows[shard].since(start.offset)
+                if kept is not None:
+                    until = end.offset
+                    mine = [item for item in kept if item.event.room in opened.rooms and item.event.offset <= until]
+                    for at in range(0, len(mine), PAGE):
+                        page = mine[at : at + PAGE]
+                        last = page[-1].event
+                        reached[shard] = Position(last.epoch, last.offset)
+                        yield [item.frame() for item in page], Cursor(tuple(reached))
+                else:
+                    async for events in self._from_logs(rooms, start.offset, end.offset):
+                        reached[shard] = Position(events[-1].epoch, events[-1].offset)
+                        yield [wire.event_frame(event) for event in events], Cursor(tuple(reached))
+            reached[shard] = end
+
+    async def _from_logs(self, rooms: list[str], after: int, until: int) -> AsyncIterator[list[Event]]:
+        """Events of these rooms with after < offset <= until, merged by offset, in pages. Memory: one page a room."""
+        size = max(20, 2 * PAGE // len(rooms))
+        heads: list[tuple[int, str, int]] = []
+        pages: dict[str, list[Event]] = {}
+
+        async def fetch(room: str, after_seq: int) -> None:
+            page = await self._log.read(room, after_seq, size if len(rooms) > 1 else PAGE)
+            pages[room] = page[::-1]
+            if page and page[0].offset <= until:
+                heapq.heappush(heads, (page[0].offset, room, page[0].seq))
+
+        for room in rooms:
+            first, head = await self._log.locate(room, offset=after)
+            if first <= head:
+                await fetch(room, first - 1)
+        out: list[Event] = []
+        while heads:
+            _, room, _ = heapq.heappop(heads)
+            event = pages[room].pop()
+            out.append(event)
+            if pages[room]:
+                following = pages[room][-1]
+                if following.offset <= until:
+                    heapq.heappush(heads, (following.offset, room, following.seq))
+            else:
+                await fetch(room, event.seq)
+            if len(out) >= PAGE:
+                yield out
+                out = []
+        if out:
+            yield out
+
+    async def _readable(self, stream: Stream) -> dict[str, bool]:
+        """Room → public, for the rooms this stream is to carry."""
+        if stream.wanted is None:
+            names = await self._rooms.joined(stream.user)
+            return dict.fromkeys(names, False)
+        seats = await self._rooms.seats(stream.user, stream.wanted)
+        found: dict[str, bool] = {}
+        for name, seat in zip(stream.wanted, seats, strict=True):
+            if seat is None or (seat.role is None and seat.room.kind != "public"):
+                raise ChatError("room_not_found", f"There is no room {name!r} that you may read.")
+            found[name] = seat.room.kind == "public"
+        return found
+
+    def _plausible(self, cursor: Cursor) -> bool:
+        """True when waiting for our reader may bring us to this cursor."""
+        here = self._hub.cursor.positions
+        return all(
+            wanted.offset <= have.offset + 1_000_000 and wanted.epoch <= have.epoch + 1000
+            for wanted, have in zip(cursor.positions, here, strict=True)
+        )
+
+    async def _start_at(self, opened: Opened, cursor: Cursor) -> None:
+        for shard, position in enumerate(cursor.positions):
+            end, epochs = opened.end.positions[shard], self._epochs(shard)
+            rooms = [room for room in opened.rooms if self._hub.shard_of(room) == shard]
+            if epochs.kept(position) and position.offset <= end.offset:
+                opened.start[shard] = position
+            elif position.epoch in epochs.bases and epochs.bases[position.epoch] <= end.offset:
+                # What the client saw beyond the epoch's end is gone; go on from there and say so.
+                base = epochs.bases[position.epoch]
+                opened.start[shard] = Position(position.epoch, base)
+                for room in rooms:
+                    first, head = await self._log.locate(room, offset=base)
+                    opened.gaps.append({"room": room, "from": first, "to": max(first, head)})
+            else:
+                opened.gaps += await self._all_gaps(rooms)
+
+    async def _all_gaps(self, rooms: Mapping[str, bool] | list[str]) -> list[dict[str, Any]]:
+        """Gaps for a place nobody knows: everything up to each room's head may have been missed."""
+        names = list(rooms)
+        seats = await self._rooms.seats("", names)
+        return [
+            {"room": name, "from": 1, "to": seat.room.head}
+            for name, seat in zip(names, seats, strict=True)
+            if seat is not None
+        ]
+
+    async def _start_since(self, opened: Opened, since_ms: int) -> None:
+        for room in opened.rooms:
+            first, head = await self._log.locate(room, since_ms=since_ms)
+            if first > head:
+                continue
+            (event,) = await self._log.read(room, first - 1, 1)
+            shard = self._hub.shard_of(room)
+            if event.offset - 1 < opened.start[shard].offset:
+                opened.start[shard] = Position(event.epoch, event.offset - 1)

@@ -1,0 +1,38 @@
+"""Sending readers elsewhere before a worker stops: in waves, each with its own delay, so they do not come back at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+from dchat_server.hub import Hub, Stream
+from dchat_server.wire import Frame, control_frame
+
+WAVES = 20
+PER_SECOND = 2000
+"""Streams sent away a second, where the time allows: a wave of sign-ins is what other workers get to feel."""
+SPREAD_MS = 2000
+
+
+def reconnect_frame(after_ms: int) -> Frame:
+    """`reconnect`, with the `retry:` field that makes a browser's EventSource wait as well."""
+    plain = control_frame("reconnect", after_ms=after_ms)
+    return Frame(plain.data, b"retry: %d\n" % after_ms + plain.block)
+
+
+async def send_away(hub: Hub, within_s: float) -> None:
+    """Close all streams with `reconnect` in `WAVES` waves, within `within_s` seconds, sooner when they are few."""
+    streams = hub.streams()
+    random.shuffle(streams)
+    duration = min(within_s, len(streams) / PER_SECOND)
+    size = max(1, -(-len(streams) // WAVES))
+    for start in range(0, len(streams), size):
+        _close(hub, streams[start : start + size])
+        await asyncio.sleep(duration / WAVES)
+    _close(hub, hub.streams())
+
+
+def _close(hub: Hub, streams: list[Stream]) -> None:
+    for stream in streams:
+        hub.close(stream, reconnect_frame(random.randrange(100, SPREAD_MS)))

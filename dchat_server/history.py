@@ -1,0 +1,80 @@
+"""Reading back: pages of messages, single messages, and positions.
+
+The room log holds every event of a room; a page shows only messages, in their present state. The cost of a page
+depends on its size and on how many other events lie between, never on the room's length.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dchat_server.errors import ChatError
+from dchat_server.model import Event, Message
+from dchat_server.ports import RoomLog
+
+MAX_LIMIT = 200
+DEFAULT_LIMIT = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Messages oldest first, and whether there are more on either side."""
+
+    messages: list[Message]
+    more_before: bool
+    more_after: bool
+
+
+class History:
+    """Pages over the room log."""
+
+    def __init__(self, log: RoomLog) -> None:
+        self._log = log
+
+    async def before(self, room: str, seq: int | None, limit: int) -> Page:
+        """The last `limit` messages before `seq` (None: the newest)."""
+        found, more = await self._back(room, seq, limit)
+        return Page(await self._log.present(found), more, False)
+
+    async def after(self, room: str, seq: int, limit: int) -> Page:
+        """The first `limit` messages after `seq`."""
+        found, more = await self._forward(room, seq, limit)
+        return Page(await self._log.present(found), False, more)
+
+    async def around(self, room: str, seq: int, limit: int) -> Page:
+        """About half of `limit` before `seq`, then the message itself and what follows."""
+        older, more_before = await self._back(room, seq, limit // 2)
+        newer, more_after = await self._forward(room, seq - 1, limit - len(older))
+        return Page(await self._log.present(older + newer), more_before, more_after)
+
+    async def one(self, room: str, seq: int) -> Message:
+        """One message. Raises ChatError message_not_found, also for the seq of another kind of event."""
+        events = await self._log.read(room, seq - 1, 1)
+        if not events or events[0].seq != seq or events[0].type != "message":
+            raise ChatError("message_not_found", f"{room} has no message {seq}.")
+        (message,) = await self._log.present(events)
+        return message
+
+    async def _back(self, room: str, before: int | None, limit: int) -> tuple[list[Event], bool]:
+        found: list[Event] = []
+        while len(found) <= limit:
+            events = await self._log.read_back(room, before, _chunk(limit))
+            found += [event for event in events if event.type == "message"]
+            if not events or events[-1].seq <= 1:
+                break
+            before = events[-1].seq
+        return found[:limit][::-1], len(found) > limit
+
+    async def _forward(self, room: str, after: int, limit: int) -> tuple[list[Event], bool]:
+        found: list[Event] = []
+        while len(found) <= limit:
+            events = await self._log.read(room, after, _chunk(limit))
+            found += [event for event in events if event.type == "message"]
+            if len(events) < _chunk(limit):
+                break
+            after = events[-1].seq
+        return found[:limit], len(found) > limit
+
+
+def _chunk(limit: int) -> int:
+    return limit + 10

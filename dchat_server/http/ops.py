@@ -1,0 +1,132 @@
+"""What operators and balancers ask: health, readiness, metrics, the contract itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from importlib import resources
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from dchat_server import __version__
+from dchat_server.errors import FAILURES
+from dchat_server.http.body import answer
+from dchat_server.http.worker import WORKER, Worker
+
+REGISTRY: web.AppKey[CollectorRegistry] = web.AppKey("registry", CollectorRegistry)
+
+
+async def get_healthz(request: web.Request) -> web.StreamResponse:
+    """GET /healthz"""
+    return answer({"status": "ok", "version": __version__})
+
+
+async def get_readyz(request: web.Request) -> web.StreamResponse:
+    """GET /readyz"""
+    worker = request.app[WORKER]
+    if worker.draining:
+        return answer({"status": "draining"}, 503, {"Retry-After": "5"})
+    if not worker.pump.alive:
+        return answer({"status": "no message log"}, 503, {"Retry-After": "2"})
+    return answer({"status": "ready", "worker": worker.name, "streams": worker.hub.count})
+
+
+async def get_metrics(request: web.Request) -> web.StreamResponse:
+    """GET /metrics"""
+    body = generate_latest(request.app[REGISTRY])
+    return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+async def get_openapi(request: web.Request) -> web.StreamResponse:
+    """GET /openapi.json"""
+    from dchat_server.http.openapi import document  # here: most workers are never asked, and it is long
+
+    return answer(document())
+
+
+async def get_docs(request: web.Request) -> web.StreamResponse:
+    """GET /docs"""
+    return _page("docs.html")
+
+
+async def get_errors(request: web.Request) -> web.StreamResponse:
+    """GET /docs/errors: every error code, as the `type` of a problem points to."""
+    rows = "".join(
+        f'<tr id="{row.code}"><td><code>{row.code}</code></td><td>{row.status}</td><td>{row.title}</td></tr>'
+        for row in FAILURES.values()
+    )
+    text = (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>D-Chat error codes</title>'
+        '<link rel="stylesheet" href="/docs/docs.css"><body><main><h1>Error codes</h1>'
+        "<p>Errors are <code>application/problem+json</code>; match on <code>code</code>.</p>"
+        f"<table><thead><tr><th>code</th><th>status</th><th>meaning</th></tr></thead><tbody>{rows}</tbody></table>"
+        "</main></body></html>"
+    )
+    return web.Response(text=text, content_type="text/html", headers=PAGE_HEADERS)
+
+
+PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
+    "img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+
+
+def _page(name: str) -> web.Response:
+    text = (resources.files("dchat_server") / "web" / name).read_text("utf-8")
+    return web.Response(text=text, content_type=_TYPES[name.rsplit(".", 1)[1]], headers=PAGE_HEADERS)
+
+
+async def get_docs_file(request: web.Request) -> web.StreamResponse:
+    """GET /docs/{file}"""
+    name = request.match_info["file"]
+    if name not in ("docs.css", "docs.js"):
+        raise web.HTTPNotFound
+    return _page(name)
+
+
+class WorkerMetrics(Collector):
+    """Reads the worker's own counters when somebody scrapes: the hot path counts nothing for it."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    def collect(self) -> Iterator[Metric]:
+        worker = self._worker
+        hub = worker.hub
+        gauges = (
+            ("dchat_streams", "Open event streams.", hub.count),
+            ("dchat_log_reader_alive", "1 while the worker's reader of the message log is alive.", worker.pump.alive),
+            ("dchat_draining", "1 while the worker is stopping.", worker.draining),
+            ("dchat_uptime_seconds", "Seconds since the worker started.", time.monotonic() - worker.started),
+        )
+        counters = (
+            ("dchat_messages_sent", "Messages this worker stored in the log.", worker.publisher.sent),
+            ("dchat_deliveries", "Events written to streams.", hub.delivered),
+            ("dchat_slow_streams_closed", "Streams closed because they did not keep up.", hub.closed_slow),
+        )
+        for name, text, value in gauges:
+            gauge = GaugeMetricFamily(name, text, labels=["worker"])
+            gauge.add_metric([worker.name], float(value))
+            yield gauge
+        for name, text, value in counters:
+            counter = CounterMetricFamily(name, text, labels=["worker"])
+            counter.add_metric([worker.name], float(value))
+            yield counter
+        refused = CounterMetricFamily("dchat_refused_requests", "Requests refused, by code.", labels=["worker", "code"])
+        for code, count in sorted(worker.refused.items()):
+            refused.add_metric([worker.name, code], float(count))
+        yield refused
+
+
+def registry_of(worker: Worker) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    registry.register(WorkerMetrics(worker))
+    ProcessCollector(registry=registry)
+    return registry

@@ -1,0 +1,71 @@
+"""Failures as `application/problem+json` (RFC 9457): one middleware around everything."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable
+
+import orjson
+import structlog
+from aiohttp import web
+
+from dchat_server import wire
+from dchat_server.errors import ChatError
+from dchat_server.http.worker import WORKER
+
+log = structlog.get_logger("dchat.http")
+
+_OF_AIOHTTP = {
+    400: "invalid_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "body_too_large",
+    415: "unsupported_media_type",
+}
+
+
+def problem_response(error: ChatError) -> web.Response:
+    """The answer for a failure. 429 and 503 carry `Retry-After`, 401 how to sign in."""
+    failure = error.failure
+    headers = {}
+    if error.status in (429, 503):
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s or 1)))
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return web.Response(
+        body=orjson.dumps(problem_of(error)),
+        status=failure.status,
+        headers=headers,
+        content_type="application/problem+json",
+    )
+
+
+def problem_of(error: ChatError) -> dict[str, object]:
+    failure = error.failure
+    return wire.problem(failure.code, failure.status, failure.title, error.detail, error.extra)
+
+
+@web.middleware
+async def problems(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Turn what a handler raises into a problem; log only what is our own mistake."""
+    try:
+        return await handler(request)
+    except ChatError as error:
+        request.app[WORKER].refused[error.code] += 1
+        return problem_response(error)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        answer = problem_response(ChatError(_OF_AIOHTTP.get(error.status, "invalid_request")))
+        if isinstance(error, web.HTTPMethodNotAllowed):
+            answer.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
+        return answer
+    except (asyncio.CancelledError, ConnectionError):
+        raise
+    except Exception:
+        log.exception("request_failed", method=request.method, path=request.path)
+        request.app[WORKER].refused["internal"] += 1
+        return problem_response(ChatError("internal", "The server made a mistake; it is in its log."))

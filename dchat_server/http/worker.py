@@ -1,0 +1,49 @@
+"""What a request finds behind it: the parts of the worker that serves it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+from dchat_server.attach import Opener
+from dchat_server.config import Config
+from dchat_server.history import History
+from dchat_server.hub import Hub
+from dchat_server.publish import Publisher
+from dchat_server.pump import Pump
+from dchat_server.rooms import Rooms
+
+
+@dataclass
+class Worker:
+    """One worker process."""
+
+    name: str
+    config: Config
+    hub: Hub
+    pump: Pump
+    opener: Opener
+    publisher: Publisher
+    history: History
+    rooms: Rooms
+    started: float
+    draining: bool = False
+    refused: Counter[str] = field(default_factory=Counter)
+    """Requests refused, by code."""
+    may_take_over: bool = field(default=True)
+    """False makes streams ordinary aiohttp responses (for tests, and where a take-over is not possible)."""
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run `work` as a task that is kept until it ends; `stop` of the worker cancels it."""
+        task = asyncio.ensure_future(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+
+WORKER: web.AppKey[Worker] = web.AppKey("worker", Worker)

@@ -1,0 +1,81 @@
+-- What every writing script of a shard shares. It is put in front of each of them, behind one line that the worker
+-- writes:   local EPOCH = '1764000000'
+--
+-- KEYS[1] is the shard's feed, KEYS[2] its state (hash: epoch, run, head, bases). Other keys are made from the
+-- prefixes in ARGV; they carry the shard's hash tag, so all of them live in the same slot.
+--
+-- EPOCH in the text is the fence of the log. A server that restarted or was promoted has an empty script cache and
+-- answers NOSCRIPT; the worker must then run open_shard.lua, which raises the epoch, before it may load this text
+-- again, now with another EPOCH and so another SHA. Nothing is ever appended under an epoch that is over.
+
+local FEED_MAX = 20000
+
+local shard = redis.call('HMGET', KEYS[2], 'epoch', 'head')
+if shard[1] ~= EPOCH then
+  return redis.error_reply('STALEEPOCH the shard is at epoch ' .. (shard[1] or 'none'))
+end
+local feed_head = tonumber(shard[2])
+
+local loaded = {}
+
+-- The room's counters, read once a call however many events are added; nil when there is no such room.
+local function room_at(prefix)
+  local room = loaded[prefix]
+  if room ~= nil then return room end
+  local meta = redis.call('HMGET', prefix .. ':meta', 'head', 'epoch', 'epochs', 'ts', 'n', 'archived', 'kind')
+  if meta[1] then
+    room = {prefix = prefix, log = prefix .. ':log', head = tonumber(meta[1]), epoch = meta[2], epochs = meta[3],
+            ts = tonumber(meta[4]), n = tonumber(meta[5]), archived = meta[6] == '1', kind = meta[7]}
+  else
+    room = false
+  end
+  loaded[prefix] = room
+  return room
+end
+
+-- Add one event to the room's log and to the feed. Times never run backwards within a room, whatever the
+-- workers' clocks say.
+local function append(room, name, kind, body, now)
+  room.head = room.head + 1
+  feed_head = feed_head + 1
+  if now > room.ts then room.ts = now end
+  if kind == 'message' then room.n = room.n + 1 end
+  if room.epoch ~= EPOCH then
+    room.epoch = EPOCH
+    room.epochs = room.epochs .. ' ' .. EPOCH .. ':' .. room.head
+  end
+  local tail = ' ' .. room.ts .. ' ' .. room.n
+  redis.call('XADD', room.log, EPOCH .. '-' .. room.head, 't', kind, 'x', feed_head .. tail, 'd', body)
+  redis.call('XADD', KEYS[1], 'MAXLEN', '~', FEED_MAX, EPOCH .. '-' .. feed_head,
+             'r', name, 't', kind, 'x', EPOCH .. ' ' .. room.head .. tail, 'd', body)
+  room.offset = feed_head
+end
+
+-- Add an entry that belongs to no room (a revocation, a read marker): workers act on it, nobody pages through it.
+local function announce(kind, user, body)
+  feed_head = feed_head + 1
+  redis.call('XADD', KEYS[1], 'MAXLEN', '~', FEED_MAX, EPOCH .. '-' .. feed_head, 'c', kind, 'u', user, 'd', body)
+end
+
+-- Write the counters back. Every script that appended ends with this.
+local function commit()
+  for prefix, room in pairs(loaded) do
+    if room and room.offset then
+      redis.call('HSET', prefix .. ':meta', 'head', room.head, 'epoch', room.epoch, 'epochs', room.epochs,
+                 'ts', room.ts, 'n', room.n, 'f', room.offset)
+    end
+  end
+  redis.call('HSET', KEYS[2], 'head', feed_head)
+end
+
+-- The answer an operation gave when it was done before under the same key: {'fingerprint', seq, ts, epoch} or nil.
+local function done_before(key)
+  local value = redis.call('GET', key)
+  if not value then return nil end
+  local print, seq, ts, epoch = string.match(value, '^(%S*) (%d+) (%d+) (%d+)$')
+  return {print, seq, ts, epoch}
+end
+
+local function remember(key, ttl, print, room)
+  redis.call('SET', key, print .. ' ' .. room.head .. ' ' .. room.ts .. ' ' .. EPOCH, 'EX', ttl)
+end

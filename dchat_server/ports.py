@@ -1,0 +1,205 @@
+"""What the server asks of the world outside, as protocols. Adapters implement them; each has a contract suite in
+`tests/contract/` that every adapter runs.
+
+All of them raise `BackendUnavailable` when what is behind them does not answer within a few seconds; the outcome of a
+write is then unknown, and repeating it with the same key is safe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from dchat_server.errors import ChatError
+from dchat_server.model import Control, Draft, Event, Message, Position, Room, Sent
+
+
+@dataclass(frozen=True, slots=True)
+class Amendment:
+    """A change to a message: `action` is edit, delete, add or remove (a reaction); `value` the new text or the
+    emoji; `others` the roles that may act although they are not the author (None: the actor is the author, or
+    anybody may)."""
+
+    action: str
+    target: int
+    value: str = ""
+    others: tuple[str, ...] = ()
+    mentions: tuple[str, ...] = ()
+
+
+class RoomLog(Protocol):
+    """The recent, ordered events of each room, shared by all workers."""
+
+    async def send(self, room: str, draft: Draft) -> Sent:
+        """Store `draft` as the room's next event and return its place.
+
+        One round trip, shared with other sends in flight; sends of one caller keep their order. Safe to repeat with
+        the same `client_id` for 24 h: the first place comes back. Raises ChatError room_not_found, not_a_member,
+        read_only, room_archived, idempotency_conflict, overloaded.
+        """
+        ...
+
+    async def send_many(self, room: str, drafts: Sequence[Draft]) -> list[Sent | ChatError]:
+        """Store up to 256 drafts in order, together or not at all; each one's place or refusal. Like `send`."""
+        ...
+
+    async def amend(self, room: str, actor: str, amendment: Amendment) -> bool:
+        """Apply a change to a message; False when it was so already and nothing happened. One round trip."""
+        ...
+
+    async def read(self, room: str, after: int, limit: int) -> list[Event]:
+        """Up to `limit` events after seq `after`, oldest first, without holes. One or two round trips."""
+        ...
+
+    async def read_back(self, room: str, before: int | None, limit: int) -> list[Event]:
+        """Up to `limit` events before seq `before` (None: the newest), newest first, without holes."""
+        ...
+
+    async def locate(self, room: str, *, offset: int | None = None, since_ms: int | None = None) -> tuple[int, int]:
+        """The first seq past a feed offset, or not older than a time; and the head. head + 1 when there is none."""
+        ...
+
+    async def present(self, events: Sequence[Event]) -> list[Message]:
+        """The messages that these `message` events of one room are now. At most two round trips."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a feed read brought: entries of one shard in order, and the position behind the last."""
+
+    shard: int
+    entries: Sequence[Event | Control]
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The shard's tail is gone: what lay between `position` and what readers had seen. Reading goes on there."""
+
+    shard: int
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class Overtaken:
+    """The feed was trimmed past this reader; reading goes on at `position`."""
+
+    shard: int
+    position: Position
+
+
+class FeedDown(Exception):
+    """The feed cannot be read right now; iterate again to go on where it stopped."""
+
+
+class Feed(Protocol):
+    """The shards' fan-out streams, as one worker reads them."""
+
+    positions: dict[int, Position]
+    """Up to where each shard has been read."""
+
+    async def start(self, backlog: int) -> dict[int, Position]:
+        """Open all shards; return where reading begins: `backlog` entries before each head, or less."""
+        ...
+
+    def read(self, shards: Sequence[int]) -> AsyncIterator[list[Batch | Lost | Overtaken]]:
+        """Everything that happens on `shards` from now on, for good; an empty list when nothing happened for a
+        while (the reader is alive). Raises FeedDown; call again to go on."""
+        ...
+
+    def groups(self) -> Sequence[Sequence[int]]:
+        """Shards that one connection can read together."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """A read marker: everything up to `seq` (the `messages`-th message) is read. It was set when the room's head
+    was `head`; `back`: the reader moved it back on purpose, so only what they write later moves it on."""
+
+    seq: int
+    messages: int
+    head: int
+    back: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A room as one person is in it, before counting: `posted` is (seq, messages) of their own last message."""
+
+    room: Room
+    role: str | None
+    posted: tuple[int, int]
+
+
+class RoomStore(Protocol):
+    """Rooms, who is in them, and how far each person has read."""
+
+    async def create(
+        self, room: str, kind: str, creator: str, members: Mapping[str, str], *, topic: str, display_name: str
+    ) -> bool:
+        """Create a room with its first members (user → role); False when the name is taken. Repeatable."""
+        ...
+
+    async def update(
+        self, room: str, actor: str, admin: bool, roles: Sequence[str], changes: Mapping[str, str], body: bytes
+    ) -> None:
+        """Change topic, display_name or archived. Raises ChatError room_not_found, not_a_member, forbidden."""
+        ...
+
+    async def set_member(
+        self,
+        room: str,
+        actor: str,
+        user: str,
+        action: str,
+        role: str,
+        *,
+        admin: bool = False,
+        actor_roles: Sequence[str] = (),
+        user_roles: Sequence[str] = (),
+    ) -> str:
+        """Let in, change or let go; returns `ok` or `unchanged`. Raises ChatError like `update`."""
+        ...
+
+    async def seats(self, user: str, rooms: Sequence[str]) -> list[Seat | None]:
+        """The rooms as `user` sits in them; None for one that does not exist. One round trip a shard."""
+        ...
+
+    async def role(self, user: str, room: str) -> tuple[str | None, str | None]:
+        """(kind of the room, role of the user in it); (None, None) when there is no such room. One round trip."""
+        ...
+
+    async def joined(self, user: str) -> list[str]:
+        """Names of the rooms the user is in, sorted. Two round trips."""
+        ...
+
+    async def members(self, room: str) -> dict[str, str]:
+        """user → role."""
+        ...
+
+    async def public_rooms(self, after: str, limit: int, prefix: str = "") -> list[str]:
+        """Names of public rooms after `after`, sorted."""
+        ...
+
+    async def markers(self, user: str, rooms: Sequence[str]) -> list[Marker | None]:
+        """Read markers, one round trip."""
+        ...
+
+    async def mark(self, user: str, room: str, marker: Marker, body: bytes) -> Marker:
+        """Move a read marker and tell the person's other devices; returns where it stands now."""
+        ...
+
+    async def count_since(self, user: str, rooms: Mapping[str, int]) -> dict[str, tuple[int, int]]:
+        """room → (deleted messages, mentions of `user`) after a seq each. One round trip a shard."""
+        ...
+
+
+class Limits(Protocol):
+    """Counting that holds over all workers."""
+
+    async def take(self, subject: str, what: str, count: int, *, rate: float, burst: int) -> tuple[int, float]:
+        """Take up to `count` from the subject's bucket: (how many were granted, seconds until the next is)."""
+        ...
