@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -160,6 +160,13 @@ class Accounts:
         self._principals.drop(digests)
         return frozenset()
 
+    async def dead_among(self, tokens: Mapping[str, str]) -> frozenset[str]:
+        """Of these tokens (digest → user name) the digests of those that were revoked or have expired; ask for all
+        open streams when announcements may have been missed. One round trip a shard."""
+        dead = frozenset(tokens) - await self._store.living(tokens)
+        self._principals.revoke(dead)
+        return dead
+
     def forget(self) -> None:
         """Look everybody up again: the feed lost its tail or ran away, so revocations may have been
         missed.
@@ -197,9 +204,7 @@ class Accounts:
         """
         changes = {}
         if display_name is not None:
-            changes["display_name"] = (
-                check_line("display_name", display_name, MAX_DISPLAY_NAME) or principal.user
-            )
+            changes["display_name"] = check_line("display_name", display_name, MAX_DISPLAY_NAME) or principal.user
         if status is not None:
             changes["status"] = check_line("status", status, MAX_STATUS)
         if password is not None:
@@ -240,9 +245,7 @@ class Accounts:
             expires_at = min(expires_at or principal.expires_at, principal.expires_at)
         scopes = tuple(scope for scope in SCOPES if scope in wanted)
         text, token = self._new_token(principal.user, "api", name, scopes, expires_at)
-        state = await self._store.add_token(
-            principal.user, token, most=MAX_API_TOKENS, maker=principal.digest
-        )
+        state = await self._store.add_token(principal.user, token, most=MAX_API_TOKENS, maker=principal.digest)
         if state == "too_many":
             raise ChatError("forbidden", f"You have {MAX_API_TOKENS} API tokens; revoke one first.")
         if state == "stale":
@@ -342,9 +345,7 @@ class Accounts:
         if account is None:
             raise ChatError("bad_credentials", "The old password is wrong.")
         hashed = await self._passwords.hash(password)
-        if not await self._store.change_password(
-            principal.user, account.password, hashed, keep=principal.digest
-        ):
+        if not await self._store.change_password(principal.user, account.password, hashed, keep=principal.digest):
             raise ChatError("bad_credentials", "The password was changed by somebody else at this moment.")
 
     def _new_token(
@@ -357,9 +358,7 @@ class Accounts:
         """A new session; None when the account's password is another one by now."""
         expires_at = self._now() + SESSION_S * 1000
         text, token = self._new_token(account.username, "session", "session", SCOPES, expires_at)
-        state = await self._store.add_token(
-            account.username, token, most=MAX_SESSIONS, password=account.password
-        )
+        state = await self._store.add_token(account.username, token, most=MAX_SESSIONS, password=account.password)
         return SignIn(_user_object(account), text, token.id, expires_at) if state == "ok" else None
 
 

@@ -143,13 +143,9 @@ class RateLimiter:
 class UserLimits:
     """What a user may do how often: `messages` is for everything that adds to a room's log."""
 
-    def __init__(
-        self, buckets: Buckets, *, messages_per_s: float, messages_burst: int, rooms_per_day: int
-    ) -> None:
+    def __init__(self, buckets: Buckets, *, messages_per_s: float, messages_burst: int, rooms_per_day: int) -> None:
         self.messages = RateLimiter(buckets, "messages", rate=messages_per_s, burst=messages_burst)
-        self._rooms = RateLimiter(
-            buckets, "rooms", rate=rooms_per_day / 86400, burst=max(1, rooms_per_day), spare=0
-        )
+        self._rooms = RateLimiter(buckets, "rooms", rate=rooms_per_day / 86400, burst=max(1, rooms_per_day), spare=0)
 
     async def count_room(self, user: str) -> None:
         """Count a new room of the user's. One round trip at most. Raises ChatError too_many_rooms."""

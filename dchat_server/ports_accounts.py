@@ -115,6 +115,10 @@ class AccountStore(Protocol):
         """
         ...
 
+    async def living(self, tokens: Mapping[str, str]) -> frozenset[str]:
+        """Of these tokens (digest → user name) the digests of those that still are. One round trip a shard."""
+        ...
+
     async def tokens(self, username: str) -> list[Token]:
         """The user's tokens that are alive, oldest first. One round trip."""
         ...
@@ -140,9 +144,7 @@ class AccountStore(Protocol):
         """Store an invite. One round trip. A repeat stores the same again."""
         ...
 
-    async def reserve_invite(
-        self, shard: int, digest: str, username: str, request: str, lease_s: int
-    ) -> bool:
+    async def reserve_invite(self, shard: int, digest: str, username: str, request: str, lease_s: int) -> bool:
         """Hold an invite for one registration for `lease_s`; False when it is used, expired, unknown or
         held by another. One to four round trips. A repeat with the same `request` answers True.
 

@@ -1,6 +1,7 @@
 """Real Redis servers for tests: each kind this machine has, private, on a socket of its own.
 
-Import the fixtures where they are needed: `from tests.redis_servers import nodes, redis_url  # noqa: F401`.
+Import the fixtures where they are needed, with those they stand on:
+`from tests.redis_servers import nodes, redis_url, redis_urls  # noqa: F401`.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -54,19 +56,33 @@ def redis_server(kind: str, *options: str) -> Iterator[str]:
         shutil.rmtree(folder)
 
 
+@pytest.fixture(scope="session")
+def redis_urls() -> Iterator[Callable[[str], str]]:
+    """`redis_urls(kind)`: the URL of a server of that kind, which all tests of this run share."""
+    with ExitStack() as stack:
+        yield cache(lambda kind: stack.enter_context(redis_server(kind)))
+
+
 @pytest.fixture(scope="session", params=KINDS)
-def redis_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The URL of a server that all tests of this run share, once for each kind."""
-    with redis_server(request.param) as url:
-        yield url
+def redis_url(request: pytest.FixtureRequest, redis_urls: Callable[[str], str]) -> str:
+    """The same, once for each kind."""
+    return redis_urls(request.param)
+
+
+@asynccontextmanager
+async def empty_nodes(url: str) -> AsyncIterator[RedisNodes]:
+    """Connections to a server, which is empty at first."""
+    nodes = RedisNodes(url, SHARDS)
+    await nodes.start()
+    await nodes.run(0, "FLUSHALL")
+    await nodes.start()
+    try:
+        yield nodes
+    finally:
+        await nodes.stop()
 
 
 @pytest_asyncio.fixture
 async def nodes(redis_url: str) -> AsyncIterator[RedisNodes]:
-    """Connections to a server that is empty."""
-    nodes = RedisNodes(redis_url, SHARDS)
-    await nodes.start()
-    await nodes.run(0, "FLUSHALL")
-    await nodes.start()
-    yield nodes
-    await nodes.stop()
+    async with empty_nodes(redis_url) as nodes:
+        yield nodes

@@ -122,9 +122,7 @@ class RedisAccountStore:
         reply = await self._nodes.look(shard, "token_owner", [self._keys.token(shard, digest)])
         if reply is None:
             return None
-        username, token_id, kind, scopes, expires, display_name, admin = (
-            bytes(part).decode() for part in reply
-        )
+        username, token_id, kind, scopes, expires, display_name, admin = (bytes(part).decode() for part in reply)
         return Owner(
             username,
             display_name,
@@ -134,6 +132,17 @@ class RedisAccountStore:
             tuple(scopes.split(",")),
             int(expires) if expires else None,
         )
+
+    async def living(self, tokens: Mapping[str, str]) -> frozenset[str]:
+        shards: dict[int, list[str]] = defaultdict(list)
+        for digest, username in tokens.items():
+            shards[self._keys.shard(username)].append(digest)
+        found = await asyncio.gather(*(self._living(shard, some) for shard, some in shards.items()))
+        return frozenset(digest for some in found for digest in some)
+
+    async def _living(self, shard: int, digests: list[str]) -> list[str]:
+        replies = await self._nodes.pipe(shard, [("EXISTS", self._keys.token(shard, digest)) for digest in digests])
+        return [digest for digest, there in zip(digests, replies, strict=True) if there]
 
     async def tokens(self, username: str) -> list[Token]:
         tokens, records = self._token_keys(username)
@@ -155,22 +164,16 @@ class RedisAccountStore:
     async def put_invite(self, shard: int, digest: str, maker: str, expires_at: int) -> None:
         await self._nodes.look(shard, "invite", [self._keys.invite(shard, digest)], "make", maker, expires_at)
 
-    async def reserve_invite(
-        self, shard: int, digest: str, username: str, request: str, lease_s: int
-    ) -> bool:
+    async def reserve_invite(self, shard: int, digest: str, username: str, request: str, lease_s: int) -> bool:
         key = self._keys.invite(shard, digest)
         dead = ""
         while True:
-            reply = await self._nodes.look(
-                shard, "invite", [key], "reserve", username, request, lease_s * 1000, dead
-            )
+            reply = await self._nodes.look(shard, "invite", [key], "reserve", username, request, lease_s * 1000, dead)
             state, *holder = (bytes(part).decode() for part in reply)
             if state != "stale":
                 return state == "ok"
             held_by, dead = holder
-            made_by = await self._nodes.run(
-                self._keys.shard(held_by), "HGET", self._keys.user(held_by), "request"
-            )
+            made_by = await self._nodes.run(self._keys.shard(held_by), "HGET", self._keys.user(held_by), "request")
             if made_by is not None and bytes(made_by).decode() == dead:  # it was used, only not ended
                 await self.settle_invite(shard, digest, dead, used=True)
                 return False

@@ -36,9 +36,7 @@ async def post_login(request: web.Request) -> web.StreamResponse:
     """POST /v1/login"""
     body = await read_object(request)
     username, password = _text(body, "username"), _text(body, "password")
-    return _signed_in(
-        request, await request.app[ACCOUNTS].login(username, password, address_of(request)), 200
-    )
+    return _signed_in(request, await request.app[ACCOUNTS].login(username, password, address_of(request)), 200)
 
 
 async def post_logout(request: web.Request) -> web.StreamResponse:
@@ -89,9 +87,7 @@ async def post_token(request: web.Request) -> web.StreamResponse:
     try:
         expires_at = None if expires is None else parse_iso(expires)
     except (ValueError, OverflowError):
-        raise ChatError(
-            "invalid_request", "`expires_at` must be a time such as 2027-01-31T12:00:00Z."
-        ) from None
+        raise ChatError("invalid_request", "`expires_at` must be a time such as 2027-01-31T12:00:00Z.") from None
     secret, token = await request.app[ACCOUNTS].create_token(who, _text(body, "name"), scopes, expires_at)
     return answer({"token": secret, "info": _info(token, who)}, 201)
 
@@ -121,9 +117,7 @@ async def get_users(request: web.Request) -> web.StreamResponse:
     """GET /v1/users"""
     await principal_of(request, scope="read")
     limit = query_int(request, "limit", 50, low=1, high=200) or 50
-    found, more = await request.app[ACCOUNTS].users(
-        request.query.get("query", ""), limit, name_after(request)
-    )
+    found, more = await request.app[ACCOUNTS].users(request.query.get("query", ""), limit, name_after(request))
     users = [{"username": username, "display_name": shown} for username, shown in found.items()]
     return answer({"users": users, "next": paging_cursor(more) if more else None})
 

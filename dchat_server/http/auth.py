@@ -52,9 +52,7 @@ async def principal_of(request: web.Request, *, scope: str | None, ticket: bool 
             )
         principal = accounts.peek(token) or await accounts.authenticate(token)
     if scope is not None and scope not in principal.scopes:
-        raise ChatError(
-            "insufficient_scope", f"The token is not one to {_SCOPE_WORDS.get(scope, scope)} with."
-        )
+        raise ChatError("insufficient_scope", f"The token is not one to {_SCOPE_WORDS.get(scope, scope)} with.")
     return principal
 
 
@@ -117,9 +115,7 @@ def address_of(request: web.Request) -> str:
     peer = request.remote or "local"
     hops = request.app[CONFIG].trusted_proxies
     if hops:
-        seen = [
-            part.strip() for line in request.headers.getall("X-Forwarded-For", ()) for part in line.split(",")
-        ]
+        seen = [part.strip() for line in request.headers.getall("X-Forwarded-For", ()) for part in line.split(",")]
         if seen:
             peer = seen[max(0, len(seen) - hops)]
     if peer.startswith("["):
