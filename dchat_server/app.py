@@ -128,7 +128,7 @@ async def _first_answer(nodes: RedisNodes) -> None:
         except BackendUnavailable as error:
             if time.monotonic() > deadline:
                 raise
-            log.warning("waiting_for_redis", error=str(error))
+            log.warning("waiting_for_redis", error=str(error.__cause__ or error))
             await asyncio.sleep(0.2)
 
 

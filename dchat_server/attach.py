@@ -1,5 +1,4 @@
-"""Opening a stream: memberships, the place to start at, and what was missed. See hub.py for why nothing slips through.
-"""
+"""Opening a stream: memberships, the place to start at, and what was missed. See hub.py for why nothing slips through."""
 
 from __future__ import annotations
 

@@ -117,9 +117,7 @@ class Pump:
         rooms = self._hub.rooms_on(shard)
         with suppress(ChatError):
             seats = await self._rooms.seats("", rooms)
-            return {
-                room: seat.room.head if seat else 0 for room, seat in zip(rooms, seats, strict=True)
-            }
+            return {room: seat.room.head if seat else 0 for room, seat in zip(rooms, seats, strict=True)}
         return dict.fromkeys(rooms, 0)
 
     def _mark_down(self, at: int) -> None:

@@ -7,13 +7,13 @@ the new epoch is handed out.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from redis.exceptions import RedisError
 
 from dchat_server.adapters.redis_nodes import RedisNodes, ShardState
+from dchat_server.adapters.redis_wire import Value
 from dchat_server.errors import BackendUnavailable
 from dchat_server.model import Control, Event, Position
 from dchat_server.ports import Batch, FeedDown, Lost, Overtaken
@@ -56,8 +56,10 @@ class RedisFeed:
             while True:
                 feeds = [self._feeds[shard] for shard in shards]
                 ids = [f"{epoch}-{offset}" for epoch, offset in (self.positions[shard] for shard in shards)]
-                await connection.send_command("XREAD", "BLOCK", BLOCK_MS, "COUNT", COUNT, "STREAMS", *feeds, *ids)
-                reply = await connection.read_response(disable_decoding=True, timeout=REPLY_S)
+                command: list[Value] = ["XREAD", "BLOCK", BLOCK_MS, "COUNT", COUNT, "STREAMS", *feeds, *ids]
+                (reply,) = await connection.call([command], REPLY_S)
+                if isinstance(reply, Exception):
+                    raise reply
                 out: list[Batch | Lost | Overtaken] = []
                 for feed, rows in reply or ():
                     out += await self._take(self._shards[feed], rows)
@@ -65,7 +67,7 @@ class RedisFeed:
         except (RedisError, OSError, TimeoutError, BackendUnavailable) as error:
             raise FeedDown(f"{type(error).__name__}: {error}") from error
         finally:
-            await asyncio.shield(connection.disconnect(nowait=True))
+            connection.close()
 
     async def _take(self, shard: int, rows: list[Any]) -> list[Batch | Lost | Overtaken]:
         epoch, offset = self.positions[shard]
@@ -122,6 +124,4 @@ def decode_entry(row: list[bytes], offset: int) -> Event | Control:
     if row[0] == b"c":
         return Control(row[1].decode(), row[3].decode(), row[5])
     epoch, seq, ts, messages = row[5].split()
-    return Event(
-        row[1].decode(), int(epoch), int(seq), row[3].decode(), int(ts), row[7], offset, int(messages)
-    )
+    return Event(row[1].decode(), int(epoch), int(seq), row[3].decode(), int(ts), row[7], offset, int(messages))

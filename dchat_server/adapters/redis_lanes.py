@@ -15,11 +15,14 @@ from collections.abc import Sequence
 from redis.exceptions import RedisError, ResponseError
 
 from dchat_server.adapters.redis_locator import Address
-from dchat_server.adapters.redis_nodes import DEADLINE_S, RedisNodes, StaleScript, Value
+from dchat_server.adapters.redis_nodes import DEADLINE_S, RedisNodes, StaleScript
+from dchat_server.adapters.redis_wire import Value
 from dchat_server.errors import BackendUnavailable, ChatError
 
 MAX_CALL = 256
 """Messages in one script call: about 2 ms of Redis' time."""
+GATHER_TURNS = 40
+QUIET_TURNS = 2
 MAX_WAITING = 20_000
 """Messages that may wait in a lane; more are refused as overloaded."""
 
@@ -55,7 +58,8 @@ class Lanes:
     def submit(self, shard: int, args: Sequence[Value]) -> asyncio.Future[list[Answer]]:
         """Put messages (eight arguments of send.lua each) on their lane; the future gives their answers.
 
-        They are stored together, in order, or not at all, so give at most `MAX_CALL` of them.
+        They are stored together, in order, or not at all, so give at most `MAX_CALL` of them. Whoever stops waiting
+        for the future (a client that hung up) does not call them back: they are sent all the same.
 
         Raises ChatError overloaded at once. The future raises BackendUnavailable after `DEADLINE_S`.
         """
@@ -84,6 +88,7 @@ class Lanes:
     async def _run(self, address: Address, waiting: deque[_Call]) -> None:
         try:
             while waiting:
+                await self._gather(waiting)
                 calls: list[_Call] = []
                 size = 0
                 while waiting and (not calls or size + len(waiting[0]) <= MAX_CALL):
@@ -97,6 +102,17 @@ class Lanes:
             self._running.discard(address)
             if not waiting:
                 self._waiting.pop(address, None)
+
+    async def _gather(self, waiting: deque[_Call]) -> None:
+        """Let the loop turn for as long as each turn brings more sends: a call's fixed cost is then theirs together.
+        A lone send waits two empty turns, some 20 µs."""
+        quiet = 0
+        for _ in range(GATHER_TURNS):
+            before = len(waiting)
+            await asyncio.sleep(0)
+            quiet = quiet + 1 if len(waiting) == before else 0
+            if quiet == QUIET_TURNS or len(waiting) >= MAX_CALL:
+                return
 
     async def _settle(self, calls: list[_Call]) -> None:
         """Repeat until each call has its answer or its time is over."""

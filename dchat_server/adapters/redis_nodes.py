@@ -27,14 +27,12 @@ from importlib import resources
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import (
     AskError,
     AuthenticationError,
     BusyLoadingError,
     ClusterDownError,
     MasterDownError,
-    MaxConnectionsError,
     MovedError,
     NoPermissionError,
     NoScriptError,
@@ -49,13 +47,15 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from dchat_server.adapters.redis_durability import Durability
 from dchat_server.adapters.redis_keys import Keys
-from dchat_server.adapters.redis_locator import Address, Layout, client_to, locator_for, parse
+from dchat_server.adapters.redis_locator import REPLY_S, Address, Layout, client_to, locator_for, parse
+from dchat_server.adapters.redis_wire import RedisWire, Value
 from dchat_server.errors import BackendUnavailable, ClusterMismatch
 from dchat_server.model import Position
 
-Value = str | bytes | int | float
-
 DEADLINE_S = 5.0
+HOT, LANES = 0, 4
+"""Connections to each server: one for sends alone, and four that everything else takes turns on, so that a long
+answer holds up a quarter of what comes behind it at most."""
 _REFUSED = (MovedError, AskError, TryAgainError, ClusterDownError, MasterDownError, BusyLoadingError, ReadOnlyError)
 _UNCLEAR = (RedisConnectionError, RedisTimeoutError, OSError, asyncio.TimeoutError)
 _REFUSED_WORDS = ("non local key", "NOREPLICAS", "UNBLOCKED", "CROSSSLOT during", "-MASTERDOWN")
@@ -93,16 +93,17 @@ class RedisNodes:
     `url` is `DCHAT_REDIS_URL`; `shards` must be what the cluster was set up with.
     """
 
-    def __init__(
-        self, url: str, shards: int, *, durability: Durability | None = None, connections: int = 64
-    ) -> None:
+    def __init__(self, url: str, shards: int, *, durability: Durability | None = None) -> None:
         self._durability = durability or Durability("memory")
         self.keys = Keys(shards)
         self._target = parse(url)
         self._locator = locator_for(self._target, self.keys)
-        self._connections = connections
         self._layout = Layout((), {})
         self._clients: dict[Address, Redis] = {}
+        """One a server; it only makes connections, which know how to sign in."""
+        self._wires: dict[tuple[Address, int], RedisWire] = {}
+        self._connecting: dict[tuple[Address, int], asyncio.Lock] = {}
+        self._turn = 0
         self._states: dict[int, ShardState] = {}
         self._opening: dict[int, asyncio.Lock] = {}
         self._locating: asyncio.Task[Layout] | None = None
@@ -118,10 +119,9 @@ class RedisNodes:
         await asyncio.gather(*(self.open_shard(shard) for shard in range(self.keys.shards)))
 
     async def stop(self) -> None:
-        clients, self._clients = list(self._clients.values()), {}
-        for client in clients:
-            with suppress(RedisError, OSError):
-                await client.aclose()
+        for wire in self._wires.values():
+            wire.close()
+        self._wires.clear()
 
     def address(self, shard: int) -> Address:
         """Where the shard was last seen; the lanes of `RedisRoomLog` group by this."""
@@ -140,7 +140,13 @@ class RedisNodes:
         return reply
 
     async def pipe(
-        self, shard: int, commands: Sequence[Sequence[Value]], *, repeat: bool = True, attempts: int = 1000
+        self,
+        shard: int,
+        commands: Sequence[Sequence[Value]],
+        *,
+        repeat: bool = True,
+        attempts: int = 1000,
+        lane: int | None = None,
     ) -> list[Any]:
         """Several commands for one shard in one round trip; their raw replies in order.
 
@@ -150,7 +156,7 @@ class RedisNodes:
         pause = 0.02
         while True:
             try:
-                return await self._pipe_once(self._client(shard), commands)
+                return await self._pipe_once(self._layout.shards[shard], commands, lane)
             except _REFUSED as error:
                 if isinstance(error, AskError) and len(commands) == 1:
                     with suppress(*_UNCLEAR, ResponseError):
@@ -158,8 +164,6 @@ class RedisNodes:
                 await self._again(deadline, pause, error)
             except (NoScriptError, OutOfMemoryError, AuthenticationError, NoPermissionError) as error:
                 raise _translate(error) from error
-            except MaxConnectionsError as error:
-                await self._again(deadline, pause, error, look=False)
             except _UNCLEAR as error:
                 if not repeat:
                     raise BackendUnavailable from error
@@ -194,7 +198,7 @@ class RedisNodes:
         The caller repeats it: raises StaleScript when a shard has to be opened and loaded, BackendUnavailable when
         the outcome is unclear, the shard has moved (it was looked up anew), or the promise is not kept yet.
         """
-        replies = await self.pipe(shard, [*commands, *self._durability.commands], attempts=1)
+        replies = await self.pipe(shard, [*commands, *self._durability.commands], attempts=1, lane=HOT)
         self._durability.check(replies[len(commands) :])
         return replies[: len(commands)]
 
@@ -216,9 +220,7 @@ class RedisNodes:
         async with lock:
             known = self._states.get(shard)
             info, *_ = await self.pipe(shard, [("INFO", "server")])
-            run_id = next(
-                line[7:].decode() for line in bytes(info).splitlines() if line.startswith(b"run_id:")
-            )
+            run_id = next(line[7:].decode() for line in bytes(info).splitlines() if line.startswith(b"run_id:"))
             reply = await self.run(
                 shard,
                 "EVAL",
@@ -242,15 +244,13 @@ class RedisNodes:
         await self.open_shard(shard)
         await self.pipe(shard, [("SCRIPT", "LOAD", self._text(shard, name)) for name in SCRIPTS])
 
-    async def reader(self, shard: int) -> AbstractConnection:
-        """A connection of one's own to the shard's server, connected. The caller disconnects it."""
-        connection: AbstractConnection = self._client(shard).connection_pool.make_connection()  # type: ignore[no-untyped-call]
+    async def reader(self, shard: int) -> RedisWire:
+        """A connection of one's own to the shard's server. The caller closes it."""
         try:
-            await connection.connect()  # type: ignore[no-untyped-call]
+            return await self._open(self._layout.shards[shard])
         except (*_UNCLEAR, RedisError) as error:
             await self.look_again()
             raise BackendUnavailable from error
-        return connection
 
     async def look_again(self) -> None:
         """Look the layout up anew; several callers share one look-up."""
@@ -259,22 +259,32 @@ class RedisNodes:
         with suppress(BackendUnavailable):
             self._layout = await asyncio.shield(self._locating)
 
-    def _client(self, shard: int) -> Redis:
-        address = self._layout.shards[shard]
+    async def _open(self, address: Address) -> RedisWire:
         client = self._clients.get(address)
         if client is None:
-            client = self._clients[address] = client_to(
-                address, self._target.options, connections=self._connections
-            )
-        return client
+            client = self._clients[address] = client_to(address, self._target.options, connections=1)
+        return await RedisWire.open(client.connection_pool.make_connection())  # type: ignore[no-untyped-call]
 
-    async def _pipe_once(self, client: Redis, commands: Sequence[Sequence[Value]]) -> list[Any]:
-        if len(commands) == 1:
-            return [await client.execute_command(*commands[0])]  # type: ignore[no-untyped-call]
-        async with client.pipeline(transaction=False) as pipeline:
-            for command in commands:
-                pipeline.execute_command(*command)
-            return list(await pipeline.execute())
+    async def _wire(self, address: Address, lane: int) -> RedisWire:
+        """The connection of a lane, opened when there is none that works."""
+        key = (address, lane)
+        wire = self._wires.get(key)
+        if wire is None or wire.closed:
+            async with self._connecting.setdefault(key, asyncio.Lock()):
+                wire = self._wires.get(key)
+                if wire is None or wire.closed:
+                    wire = self._wires[key] = await self._open(address)
+        return wire
+
+    async def _pipe_once(self, address: Address, commands: Sequence[Sequence[Value]], lane: int | None) -> list[Any]:
+        if lane is None:
+            self._turn = lane = self._turn % LANES + 1
+        wire = await self._wire(address, lane)
+        replies = await wire.call(commands, REPLY_S)
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise reply
+        return replies
 
     async def _ask(self, error: AskError, command: Sequence[Value]) -> Any:
         client = client_to((error.host, error.port), self._target.options, connections=1)

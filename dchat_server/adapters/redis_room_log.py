@@ -11,7 +11,8 @@ import orjson
 
 from dchat_server import wire
 from dchat_server.adapters.redis_lanes import Lanes
-from dchat_server.adapters.redis_nodes import RedisNodes, Value
+from dchat_server.adapters.redis_nodes import RedisNodes
+from dchat_server.adapters.redis_wire import Value
 from dchat_server.errors import FAILURES, ChatError
 from dchat_server.model import Draft, Event, Message, Sent
 from dchat_server.ports import Amendment
@@ -131,8 +132,7 @@ class RedisRoomLog:
         shard, prefix = self._keys.shard(room), self._keys.room(room)
         seqs = [event.seq for event in events]
         touched = {
-            int(seq)
-            for seq in await self._nodes.run(shard, "ZRANGEBYSCORE", prefix + ":touched", min(seqs), max(seqs))
+            int(seq) for seq in await self._nodes.run(shard, "ZRANGEBYSCORE", prefix + ":touched", min(seqs), max(seqs))
         }
         wanted = [seq for seq in seqs if seq in touched]
         states: dict[int, dict[bytes, bytes]] = {}

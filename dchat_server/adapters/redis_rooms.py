@@ -13,8 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dchat_server import wire
-from dchat_server.adapters.redis_nodes import RedisNodes, Value
+from dchat_server.adapters.redis_nodes import RedisNodes
 from dchat_server.adapters.redis_room_log import OWN_KEY_S, now_ms, refusal
+from dchat_server.adapters.redis_wire import Value
 from dchat_server.model import Room
 from dchat_server.ports import Marker, Seat
 
@@ -138,9 +139,7 @@ class RedisRoomStore:
         high = f"[{prefix}\xff".encode("latin-1") if prefix else "+"
         found = await asyncio.gather(
             *(
-                self._nodes.run(
-                    shard, "ZRANGEBYLEX", self._keys.public_rooms(shard), low, high, "LIMIT", 0, limit
-                )
+                self._nodes.run(shard, "ZRANGEBYLEX", self._keys.public_rooms(shard), low, high, "LIMIT", 0, limit)
                 for shard in range(self._keys.shards)
             )
         )

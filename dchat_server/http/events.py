@@ -17,7 +17,7 @@ from dchat_server.drain import reconnect_frame
 from dchat_server.errors import ChatError
 from dchat_server.http.auth import principal_of
 from dchat_server.http.body import answer, query_int
-from dchat_server.http.parts import SLOTS
+from dchat_server.http.parts import ACCOUNTS, SLOTS
 from dchat_server.http.takeover import LIVE_BUFFER, Gone, StreamConnection, head_bytes, take_over
 from dchat_server.http.worker import WORKER, Worker
 from dchat_server.hub import CLOSED, Stream
@@ -55,6 +55,8 @@ async def get_events(request: web.Request) -> web.StreamResponse:
     response: web.StreamResponse | None = None
     try:
         opened = await worker.opener.open(stream, cursor, since_ms)
+        if request.app[ACCOUNTS].is_revoked(who.digest):  # while we were looking
+            raise ChatError("unauthorized")
         if poll_s is not None:
             response = await _poll(worker, opened, poll_s)
         else:
@@ -253,4 +255,3 @@ def _since_ms(text: str | None) -> int | None:
 
 def _now() -> str:
     return iso(int(time.time() * 1000))
-

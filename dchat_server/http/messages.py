@@ -43,8 +43,7 @@ async def post_message(request: web.Request) -> web.StreamResponse:
     if request.content_type == wire.NDJSON:
         return await _post_batch(request, who.user, room)
     draft = worker.publisher.draft(who.user, await read_object(request, worker.config.max_body_bytes))
-    # A client that hangs up must not undo what the log may already have taken.
-    sent = await asyncio.shield(worker.publisher.send(room, draft))
+    sent = await worker.publisher.send(room, draft)
     worker.hub.saw(room, sent.seq)
     body = b'{"message":%b}' % wire.sent_message(sent, draft)
     return web.Response(body=body, status=200 if sent.repeated else 201, content_type="application/json")
@@ -62,7 +61,7 @@ async def _post_batch(request: web.Request, user: str, room: str) -> web.Respons
             drafts.append(worker.publisher.draft(user, parse_object(line)))
         except ChatError as error:
             drafts.append(error)
-    outcomes = await asyncio.shield(worker.publisher.send_many(room, drafts))
+    outcomes = await worker.publisher.send_many(room, drafts)
     answers = []
     for draft, outcome in zip(drafts, outcomes, strict=True):
         if isinstance(outcome, Sent) and isinstance(draft, Draft):
@@ -158,6 +157,4 @@ async def put_read(request: web.Request) -> web.StreamResponse:
     if type(seq) is not int or not 0 <= seq <= _MAX_SEQ or type(back) is not bool:
         raise ChatError("invalid_request", "`seq` must be a whole number, `unread` true or false.")
     standing = await asyncio.shield(worker.rooms.mark_read(who.user, room, seq, back))
-    return answer(
-        {"room": room, "read": standing.read, "unread": standing.unread, "mentions": standing.mentions}
-    )
+    return answer({"room": room, "read": standing.read, "unread": standing.unread, "mentions": standing.mentions})

@@ -1,0 +1,97 @@
+"""The hot connections to Redis: batches out, batches of replies in, and nothing in between.
+
+redis-py opens the connection (TLS, AUTH, SELECT, names); its transport is then given to the small protocol below,
+which packs with hiredis, parses with hiredis and wakes one future a batch. Through redis-py's own `execute_command` a
+batch costs some 150 µs of CPU, so about 20 (benchmarks/README.md). Used where it counts: the lanes that carry
+sends, and the feed's reader. Everything else goes through redis-py.
+
+What this relies on (redis-py 8, tested in tests/unit/server/test_redis_wire.py): `AbstractConnection.connect()`
+leaves an asyncio `_writer` whose `transport` it may be parted from, and nothing unread in its reader.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import hiredis
+from redis._parsers.base import BaseParser
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+Value = str | bytes | int | float
+
+
+class RedisWire(asyncio.Protocol):
+    """One connection. `open` makes it; `call` may be used by several tasks, replies come in order."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer  # kept: one that is let go closes its transport
+        self._transport = writer.transport
+        self._reader = hiredis.Reader(protocolError=RedisConnectionError, replyError=BaseParser.parse_error)
+        self._waiting: deque[tuple[asyncio.Future[list[Any]], int]] = deque()
+        self._replies: list[Any] = []
+        self.closed = False
+
+    @classmethod
+    async def open(cls, connection: AbstractConnection) -> RedisWire:
+        """Connect and take over. Raises RedisError, OSError."""
+        await connection.connect()  # type: ignore[no-untyped-call]
+        writer = connection._writer
+        assert writer is not None
+        wire = cls(writer)
+        writer.transport.set_protocol(wire)
+        connection._writer = connection._reader = None  # what closes now is ours to close
+        return wire
+
+    async def call(self, commands: Sequence[Sequence[Value]], timeout_s: float) -> list[Any]:
+        """The raw replies to `commands`, sent as one write; error replies are exceptions within the list.
+
+        Raises redis' ConnectionError and TimeoutError; the connection is of no use after either.
+        """
+        if self.closed:
+            raise RedisConnectionError("The connection to Redis is closed.")
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[list[Any]] = loop.create_future()
+        self._waiting.append((future, len(commands)))
+        packed = [hiredis.pack_command(tuple(command)) for command in commands]  # type: ignore[arg-type]
+        self._transport.write(b"".join(packed))
+        late = loop.call_later(timeout_s, self._late, future)
+        try:
+            return await future
+        finally:
+            late.cancel()
+
+    def close(self) -> None:
+        self._end(RedisConnectionError("The connection to Redis was closed."))
+
+    def data_received(self, data: bytes) -> None:
+        self._reader.feed(data)
+        try:
+            while (reply := self._reader.gets()) is not False:
+                self._replies.append(reply)
+                while self._waiting and len(self._replies) >= self._waiting[0][1]:
+                    future, _ = self._waiting.popleft()
+                    replies, self._replies = self._replies, []
+                    if not future.done():
+                        future.set_result(replies)
+        except RedisConnectionError as error:
+            self._end(error)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end(RedisConnectionError(f"Redis closed the connection: {exc}"))
+
+    def _late(self, future: asyncio.Future[list[Any]]) -> None:
+        if not future.done():
+            self._end(RedisTimeoutError("Redis did not answer in time."))
+
+    def _end(self, error: Exception) -> None:
+        self.closed = True
+        self._transport.abort()
+        waiting, self._waiting = self._waiting, deque()
+        for future, _ in waiting:
+            if not future.done():
+                future.set_exception(error)
