@@ -36,6 +36,7 @@ SCOPES = ("read", "write", "admin")
 MAX_SESSIONS = 50
 MAX_API_TOKENS = 100
 MAX_STATUS = 140
+_YEAR_10000 = 253_402_300_800_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,8 +240,8 @@ class Accounts:
             raise ChatError("invalid_request", "`scopes` is a list of some of read, write and admin.")
         if not wanted <= principal.scopes:
             raise ChatError("insufficient_scope", "A token cannot be given scopes that its maker lacks.")
-        if expires_at is not None and expires_at <= self._now():
-            raise ChatError("invalid_request", "`expires_at` is not in the future.")
+        if expires_at is not None and not self._now() < expires_at < _YEAR_10000:
+            raise ChatError("invalid_request", "`expires_at` is not in the future, or too far in it.")
         if not principal.session and principal.expires_at is not None:
             expires_at = min(expires_at or principal.expires_at, principal.expires_at)
         scopes = tuple(scope for scope in SCOPES if scope in wanted)
