@@ -173,9 +173,7 @@ def _judge(
     yield Finding("Redis", "ok", f"{name} at {where} answers in {took_ms:.1f} ms")
     number = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
     if number < OLDEST:
-        yield Finding(
-            "Redis", "failed", f"{where} is too old; D-Chat needs Redis {OLDEST[0]}.{OLDEST[1]} or newer."
-        )
+        yield Finding("Redis", "failed", f"{where} is too old; D-Chat needs Redis {OLDEST[0]}.{OLDEST[1]} or newer.")
     if facts.get("role") == "slave":
         yield Finding("Redis", "failed", f"{where} is a replica, which takes no writes; name its primary.")
     if facts.get("maxmemory", "0") != "0" and facts.get("maxmemory_policy", "noeviction") != "noeviction":

@@ -178,9 +178,7 @@ WORKER_PREFIX = "DCHAT_WORKER_"
 @cache
 def options() -> dict[str, Option]:
     """Return the table of settings: field name → what is known about it, in the order of documentation."""
-    return {
-        each.name: each.metadata["option"] for each in dataclasses.fields(Config) if "option" in each.metadata
-    }
+    return {each.name: each.metadata["option"] for each in dataclasses.fields(Config) if "option" in each.metadata}
 
 
 def variable(name: str) -> str:

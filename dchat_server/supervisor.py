@@ -41,9 +41,7 @@ _STEADY_S = 30.0
 class RunWorker(Protocol):
     """Runs a worker until it was told to end and has drained, and returns its exit code."""
 
-    def __call__(
-        self, config: Config, *, redis_url: str, worker_id: str, on_ready: Callable[[], None]
-    ) -> int: ...
+    def __call__(self, config: Config, *, redis_url: str, worker_id: str, on_ready: Callable[[], None]) -> int: ...
 
 
 def serve(
@@ -81,9 +79,7 @@ def serve(
             embedded.wait_ready()
             redis_url = embedded.url
         assert redis_url is not None
-        return work(
-            config, redis_url=redis_url, worker_id=new_worker_id(), on_ready=lambda: on_ready(embedded)
-        )
+        return work(config, redis_url=redis_url, worker_id=new_worker_id(), on_ready=lambda: on_ready(embedded))
 
 
 def _real_worker() -> RunWorker:
@@ -116,9 +112,7 @@ class _Place:
 class Workers:
     """Keeps the worker processes of one machine running. `run` does it, from the main thread."""
 
-    def __init__(
-        self, config: Config, redis_url: str, *, say: Say, command: Sequence[str] = WORKER_COMMAND
-    ) -> None:
+    def __init__(self, config: Config, redis_url: str, *, say: Say, command: Sequence[str] = WORKER_COMMAND) -> None:
         self._config = config
         self._redis_url = redis_url
         self._say = say
@@ -212,9 +206,7 @@ class Workers:
     def _start(self, place: _Place) -> None:
         config = self._config
         if config.port_per_worker:
-            config = dataclasses.replace(
-                config, port=config.port + place.number, workers=1, port_per_worker=False
-            )
+            config = dataclasses.replace(config, port=config.port + place.number, workers=1, port_per_worker=False)
         place.ready_fd, ready_write = os.pipe()
         ours = {variable(name) for name in config.redacted()}
         environment = {name: value for name, value in os.environ.items() if name not in ours}

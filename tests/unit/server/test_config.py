@@ -43,9 +43,7 @@ def test_with_a_redis_of_the_operators_it_serves_everybody():
     config = Config.from_env({"DCHAT_REDIS_URL": "redis://10.0.0.5"})
     assert not config.embedded
     assert (config.host, config.ack) == ("0.0.0.0", "memory")
-    chosen = Config.from_env(
-        {"DCHAT_REDIS_URL": "redis://10.0.0.5", "DCHAT_HOST": "127.0.0.1", "DCHAT_ACK": "fsync"}
-    )
+    chosen = Config.from_env({"DCHAT_REDIS_URL": "redis://10.0.0.5", "DCHAT_HOST": "127.0.0.1", "DCHAT_ACK": "fsync"})
     assert (chosen.host, chosen.ack) == ("127.0.0.1", "fsync")
 
 
@@ -152,7 +150,8 @@ def test_passwords_are_never_shown():
     assert config.redacted()["redis_url"].startswith("redis+sentinel://user:***@a:26379,b:26379/mymaster")
 
 
-secret = st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters="/?#@[]:"), min_size=12)
+odd = st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters="/?#@[]:"))
+secret = st.tuples(odd, odd).map("hunter2".join)
 
 
 @given(secret)
@@ -167,9 +166,9 @@ def test_no_form_of_address_lets_its_password_through(password):
     ):
         address = form.format(password)
         if "://" in address and not address.endswith("@"):
-            assert password not in hide_password(address)
-                assert hide_password(address).startswith(address.partition("://")[0] + "://")
-        assert password not in hide_login(address)
+            assert "hunter2" not in hide_password(address)
+            assert hide_password(address).startswith(address.partition("://")[0] + "://")
+        assert "hunter2" not in hide_login(address)
 
 
 def test_an_unknown_variable_is_a_warning_with_a_guess():

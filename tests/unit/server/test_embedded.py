@@ -253,7 +253,7 @@ import subprocess, sys
 from pathlib import Path
 from dchat_server.data_folder import DataFolder
 folder = DataFolder(Path(sys.argv[1]))
-child = subprocess.Popen(["sleep", "3600"], pass_fds=[folder.lock_fd], stdout=subprocess.DEVNULL)
+child = subprocess.Popen(["sleep", "3600"], pass_fds=[folder.lock_fd], stdout=-3, stderr=-3)
 folder.note(child.pid)
 print(child.pid, flush=True)
 """
