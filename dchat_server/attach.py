@@ -1,7 +1,8 @@
-"""Opening a stream: memberships, the place to start at, and what was missed. See hub.py for why nothing slips through."""
+"""Opening a stream: memberships, where it starts, and what was missed. hub.py tells why nothing slips through."""
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from dchat_server.pump import Pump
 from dchat_server.wire import Frame
 
 CATCH_UP_S = 3.0
+AT_ONCE = 50
+"""Rooms whose logs are asked side by side."""
 PAGE = 200
 """Events written at once during a replay; each write ends with a cursor."""
 
@@ -82,7 +85,7 @@ class Opener:
         stream = opened.stream
         place = Cursor(tuple(opened.start)).encode()
         hello = wire.control_frame(
-            "hello", worker=self._worker, protocol=1, time=time, cursor=place, rooms=sorted(opened.rooms)
+            "hello", worker=self._worker, protocol=1, time=time, rooms=sorted(opened.rooms), cursor=place
         )
         stream.out.write(stream.encode([hello], place.encode()))
         if opened.gaps:
@@ -136,10 +139,13 @@ class Opener:
             if page and page[0].offset <= until:
                 heapq.heappush(heads, (page[0].offset, room, page[0].seq))
 
-        for room in rooms:
+        async def begin(room: str) -> None:
             first, head = await self._log.locate(room, offset=after)
             if first <= head:
                 await fetch(room, first - 1)
+
+        for at in range(0, len(rooms), AT_ONCE):
+            await asyncio.gather(*map(begin, rooms[at : at + AT_ONCE]))
         out: list[Event] = []
         while heads:
             _, room, _ = heapq.heappop(heads)

@@ -1,5 +1,4 @@
-"""Sending readers elsewhere before a worker stops: in waves, each with its own delay, so they do not come back at once.
-"""
+"""Sending readers elsewhere before a worker stops: in waves, each with a delay of its own."""
 
 from __future__ import annotations
 

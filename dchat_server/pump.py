@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 
 import structlog
 
@@ -114,11 +113,16 @@ class Pump:
         self._advanced.set()
 
     async def _heads(self, shard: int) -> dict[str, int]:
+        """How far the rooms of a shard reach now. Waits for Redis: without it there is nothing to read either."""
         rooms = self._hub.rooms_on(shard)
-        with suppress(ChatError):
-            seats = await self._rooms.seats("", rooms)
-            return {room: seat.room.head if seat else 0 for room, seat in zip(rooms, seats, strict=True)}
-        return dict.fromkeys(rooms, 0)
+        while True:
+            try:
+                seats = await self._rooms.seats("", rooms)
+            except ChatError as error:
+                log.warning("heads_unknown", shard=shard, error=str(error))
+                await asyncio.sleep(0.2)
+            else:
+                return {room: seat.room.head if seat else 0 for room, seat in zip(rooms, seats, strict=True)}
 
     def _mark_down(self, at: int) -> None:
         if not self._down:

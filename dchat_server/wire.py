@@ -57,11 +57,12 @@ def sse(frames: Sequence[Frame], cursor: bytes | None) -> bytes:
 
 
 def ndjson(frames: Sequence[Frame], cursor: bytes | None) -> bytes:
-    """The same as JSON lines; the last line carries the cursor."""
+    """The same as JSON lines; the last line carries the cursor, as its last member."""
     lines = b"\n".join([item.data for item in frames])
-    if cursor is None:
+    end = b'"cursor":"%b"}' % (cursor or b"")
+    if cursor is None or lines.endswith(end):  # hello and ping name it themselves
         return lines + b"\n"
-    return b'%b,"cursor":"%b"}\n' % (lines[:-1], cursor)
+    return b"%b,%b\n" % (lines[:-1], end)
 
 
 def fields(**members: Any) -> bytes:
@@ -69,9 +70,7 @@ def fields(**members: Any) -> bytes:
     return orjson.dumps(members)[1:]
 
 
-def draft_body(
-    sender: str, text: str, client_id: str | None, reply_to: int | None
-) -> bytes:
+def draft_body(sender: str, text: str, client_id: str | None, reply_to: int | None) -> bytes:
     """The stored form of a message."""
     value: dict[str, Any] = {"sender": sender, "text": text}
     if client_id is not None:

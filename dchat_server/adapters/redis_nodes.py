@@ -174,6 +174,29 @@ class RedisNodes:
                 await self._again(deadline, pause, error)
             pause = min(pause * 2, 0.3)
 
+    async def ask(self, questions: Sequence[tuple[int, Sequence[Value]]]) -> list[Any]:
+        """The raw replies to many (shard, command) questions, in order: one round trip a server, all at once.
+
+        For commands that only read, or may be repeated. Raises BackendUnavailable.
+        """
+        servers: dict[Address, list[int]] = {}
+        for at, (shard, _) in enumerate(questions):
+            servers.setdefault(self._layout.shards[shard], []).append(at)
+        replies: list[Any] = [None] * len(questions)
+
+        async def one(places: list[int]) -> None:
+            commands = [questions[at][1] for at in places]
+            try:
+                got = await self.pipe(questions[places[0]][0], commands, attempts=1)
+            except BackendUnavailable:
+                # Perhaps some of the shards have moved: each is asked where it is now.
+                got = [await self.run(questions[at][0], *questions[at][1]) for at in places]
+            for at, reply in zip(places, got, strict=True):
+                replies[at] = reply
+
+        await asyncio.gather(*map(one, servers.values()))
+        return replies
+
     async def script(self, shard: int, name: str, *args: Value) -> Any:
         """Run the fenced writing script lua/<name>.lua on a shard; its raw reply. One round trip as a rule.
 

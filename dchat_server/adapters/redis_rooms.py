@@ -7,7 +7,6 @@ between it names a room too many, never one too few, and `:members` is asked eac
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -137,11 +136,11 @@ class RedisRoomStore:
     async def public_rooms(self, after: str, limit: int, prefix: str = "") -> list[str]:
         low = f"({after}" if after and after >= prefix else f"[{prefix}" if prefix else "-"
         high = f"[{prefix}\xff".encode("latin-1") if prefix else "+"
-        found = await asyncio.gather(
-            *(
-                self._nodes.run(shard, "ZRANGEBYLEX", self._keys.public_rooms(shard), low, high, "LIMIT", 0, limit)
+        found = await self._nodes.ask(
+            [
+                (shard, ("ZRANGEBYLEX", self._keys.public_rooms(shard), low, high, "LIMIT", 0, limit))
                 for shard in range(self._keys.shards)
-            )
+            ]
         )
         return sorted(name.decode() for names in found for name in names)[:limit]
 
@@ -178,21 +177,19 @@ class RedisRoomStore:
         return {room: (int(deleted), int(mentions)) for room, (deleted, mentions) in replies.items()}
 
     async def _ask_rooms(self, rooms: Iterable[str], ask: Any) -> dict[str, list[Any]]:
-        """The same questions about many rooms: one pipeline a shard, all shards at once."""
-        shards: dict[int, list[str]] = {}
-        for room in rooms:
-            shards.setdefault(self._keys.shard(room), []).append(room)
-
-        async def one(shard: int, names: list[str]) -> dict[str, list[Any]]:
-            questions = [ask(self._keys.room(room)) for room in names]
-            width = len(questions[0])
-            replies = await self._nodes.pipe(shard, [command for group in questions for command in group])
-            return {room: replies[at * width : (at + 1) * width] for at, room in enumerate(names)}
-
-        found: dict[str, list[Any]] = {}
-        for part in await asyncio.gather(*(one(shard, names) for shard, names in shards.items())):
-            found.update(part)
-        return found
+        """The same questions about many rooms, in one round trip a server."""
+        names = list(rooms)
+        questions = [ask(self._keys.room(room)) for room in names]
+        replies = iter(
+            await self._nodes.ask(
+                [
+                    (self._keys.shard(room), command)
+                    for room, group in zip(names, questions, strict=True)
+                    for command in group
+                ]
+            )
+        )
+        return {room: [next(replies) for _ in group] for room, group in zip(names, questions, strict=True)}
 
     def _once(self, room: str, actor: str) -> str:
         return self._keys.once(room, actor, "\0" + secrets.token_hex(8))
