@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import logging
-import socket
 import sys
 from collections.abc import Iterator
 
 import pytest
 
+from tests.harness import processes
+
 
 @pytest.fixture
 def free_port() -> int:
     """A TCP port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    return processes.free_port()
 
 
 @pytest.fixture(autouse=True)
