@@ -72,8 +72,7 @@ class Slots:
     async def _tell_all(self) -> None:
         while self._changed:
             await asyncio.sleep(0.01)  # a drain ends thousands of streams: say it in few words
-            users = {user for user in self._changed if user not in self._taking}  # those are told by `acquire`
-            self._changed -= users
+            users, self._changed = self._changed, set()
             with suppress(BackendUnavailable):  # refresh says what stays; the rest ends by itself
                 await self._store.set_counts(self._worker, {user: self._counts.get(user, 0) for user in users})
 

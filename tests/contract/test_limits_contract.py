@@ -75,10 +75,10 @@ async def test_at_once_no_more_than_the_burst_gets_through(buckets: Buckets) -> 
     assert sum(granted for granted, _ in answers) == 7
 
 
-async def test_spare_tokens_come_only_on_top_of_all_that_was_asked_for(buckets: Buckets) -> None:
-    assert (await buckets.take("ada", "x", 1, rate=0.01, burst=10, spare=4))[0] == 5
-    assert (await buckets.take("ada", "x", 4, rate=0.01, burst=10, spare=4))[0] == 5  # half the burst is on lease
-    assert (await buckets.take("ada", "x", 1, rate=0.01, burst=10, spare=4))[0] == 0
+async def test_spare_tokens_come_on_top_of_what_was_asked_for_up_to_half_the_burst(buckets: Buckets) -> None:
+    granted = [(await buckets.take("ada", "x", 1, rate=0.01, burst=20, spare=4))[0] for _ in range(5)]
+    assert granted == [5, 5, 3, 1, 1]
+    assert (await buckets.take("ada", "x", 9, rate=0.01, burst=20, spare=4))[0] == 5
 
 
 async def test_a_bucket_forgets_itself_when_it_is_full(setting: Setting) -> None:
@@ -142,12 +142,14 @@ async def test_what_a_dead_worker_said_does_not_count_for_long(
 ) -> None:
     for module in ("dchat_server.adapters.redis_slots", "tests.in_memory"):
         monkeypatch.setattr(f"{module}.HOLD_S", 0.2)
-    assert await slots.hold("ada", "w1", 2, 2)
-    assert not await slots.hold("ada", "w2", 1, 2)
+    assert await slots.hold("ada", "w1", 2, 3)
+    assert await slots.hold("ada", "w2", 1, 3)
+    assert not await slots.hold("ada", "w2", 2, 3)
     await asyncio.sleep(0.12)
-    await slots.set_counts("w2", {"ada": 0, "bob": 1})  # w2 lives, w1 says nothing more
+    await slots.set_counts("w2", {"ada": 1, "bob": 1})  # w2 lives, w1 says nothing more
     await asyncio.sleep(0.12)
-    assert await slots.hold("ada", "w2", 1, 2)
+    assert await slots.hold("ada", "w2", 3, 3)
+    assert not await slots.hold("ada", "w3", 1, 3)
 
 
 async def test_workers_together_open_no_more_streams_than_a_user_may_have(slots: SlotStore) -> None:

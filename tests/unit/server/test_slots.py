@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 import pytest
 
@@ -56,6 +57,50 @@ async def test_what_happened_in_whatever_order_the_store_ends_up_with_the_true_c
     await asyncio.gather(*(come_and_go(number) for number in range(60)))
     await asyncio.sleep(0.2)
     assert said(store, "ada") == {"w1": 20}
+
+
+async def test_what_was_said_before_and_arrives_after_is_put_right() -> None:
+    gate = asyncio.Event()
+
+    class Late(MemorySlotStore):
+        async def set_counts(self, worker: str, counts: Mapping[str, int]) -> None:
+            await gate.wait()
+            await super().set_counts(worker, counts)
+
+    store = Late()
+    slots = Slots(store, "w1", 5)
+    for _ in range(2):
+        await slots.acquire("ada")
+    slots.release("ada")
+    await asyncio.sleep(0.03)  # "one" is on its way
+    await slots.acquire("ada")
+    assert said(store, "ada") == {"w1": 2}
+    gate.set()
+    await asyncio.sleep(0.05)
+    assert said(store, "ada") == {"w1": 2}
+
+
+async def test_a_stream_that_ends_while_another_is_counted_is_put_right() -> None:
+    gate = asyncio.Event()
+
+    class Slow(MemorySlotStore):
+        async def hold(self, user: str, worker: str, count: int, limit: int) -> bool:
+            answer = await super().hold(user, worker, count, limit)
+            if limit and count == 2:
+                await gate.wait()
+            return answer
+
+    store = Slow()
+    slots = Slots(store, "w1", 5)
+    await slots.acquire("ada")
+    second = asyncio.create_task(slots.acquire("ada"))
+    await asyncio.sleep(0)
+    slots.release("ada")
+    await asyncio.sleep(0.03)
+    gate.set()
+    assert await second
+    await asyncio.sleep(0.03)
+    assert said(store, "ada") == {"w1": 1}
 
 
 async def test_a_place_whose_answer_was_lost_is_given_back() -> None:
