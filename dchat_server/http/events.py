@@ -40,7 +40,7 @@ async def get_events(request: web.Request) -> web.StreamResponse:
     lines = poll_s is not None or _wants_lines(request)
     wanted = _wanted(request)
     cursor = request.headers.get("Last-Event-ID") or request.query.get("cursor") or None
-    since_ms = None if cursor else _since_ms(request.query.get("since"))
+    since_ms = _since_ms(request.query.get("since"))
     if worker.draining:
         raise ChatError("draining")
     if not worker.pump.alive:
@@ -54,7 +54,7 @@ async def get_events(request: web.Request) -> web.StreamResponse:
     stream = Stream(who.user, who.digest, pending, wanted=wanted, lines=lines, expires_at=who.expires_at)
     response: web.StreamResponse | None = None
     try:
-        opened = await worker.opener.open(stream, cursor, since_ms)
+        opened = await worker.opener.open(stream, cursor, None if cursor else since_ms)
         if request.app[ACCOUNTS].is_revoked(who.digest):  # while we were looking
             raise ChatError("unauthorized")
         if poll_s is not None:

@@ -82,12 +82,12 @@ async def get_rooms(request: web.Request) -> web.StreamResponse:
     who = await principal_of(request, scope="read")
     worker = request.app[WORKER]
     limit = query_int(request, "limit", 100, low=1, high=200) or 100
-    prefix = request.query.get("query", "").lower()
+    after, prefix = name_after(request), request.query.get("query", "").lower()
     if prefix and not is_name(prefix):
         return answer({"rooms": [], "next": None})
     joined_only = request.query.get("joined", "") in ("1", "true")
     standings, following = await worker.rooms.visible(
-        who.user, after=name_after(request), limit=limit, prefix=prefix, joined_only=joined_only
+        who.user, after=after, limit=limit, prefix=prefix, joined_only=joined_only
     )
     following = paging_cursor(following) if following else None
     return answer({"rooms": await room_objects(worker, standings), "next": following})
