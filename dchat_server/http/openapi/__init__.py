@@ -29,7 +29,8 @@ the server does not know are passed over, too.
 Errors are `application/problem+json` (RFC 9457). Match on `code`; `/docs/errors` lists them all. 429 and 503 carry \
 `Retry-After`, in seconds. After a 503 you cannot know whether the request was done: repeat it; sends are safe to \
 repeat with the same `client_id`, everything else is by its nature. An address that does not exist is 404 `not_found`, \
-a method it does not take 405 `method_not_allowed`, and 500 `internal` is a mistake of the server.
+a method it does not take 405 `method_not_allowed`, and 500 `internal` is a mistake of the server. Only what is not \
+proper HTTP, or has an address of more than 8 KiB, is refused in plain text.
 
 Limits are the operator's, counted over all workers. As shipped: 10 messages a second for each account with a burst \
 of 50, 100 new rooms a day, 5 tries to sign in a minute, 20 open streams, 16 KiB a message, 64 KiB a request body, \

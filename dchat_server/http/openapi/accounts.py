@@ -7,9 +7,9 @@ from dchat_server.http.openapi.build import (
     Json,
     Operation,
     body,
+    given,
     listed,
     maybe,
-    moment,
     obj,
     operation,
     path,
@@ -19,7 +19,7 @@ from dchat_server.http.openapi.build import (
     text,
     whole,
 )
-from dchat_server.http.openapi.schemas import FILLED_LINE, USER_EXAMPLE, line, secret
+from dchat_server.http.openapi.schemas import USER_EXAMPLE, line, secret
 from dchat_server.passwords import MAX_CHARS, MIN_CHARS
 from dchat_server.registration import MAX_DISPLAY_NAME
 
@@ -27,7 +27,9 @@ TAG = "Accounts"
 
 _SECRET = "dchat_3_" + "x" * 43
 _PASSWORD = text(f"{MIN_CHARS} to {MAX_CHARS} characters.", minLength=MIN_CHARS, maxLength=MAX_CHARS)
-_DISPLAY = maybe(line("The name to show; empty or absent: the user name.", MAX_DISPLAY_NAME))
+_DISPLAY = maybe(
+    line(f"The name to show; one line, at most {MAX_DISPLAY_NAME} characters; empty: the user name.", MAX_DISPLAY_NAME)
+)
 _SIGNED_IN = {
     "user": USER_EXAMPLE,
     "token": _SECRET,
@@ -123,10 +125,11 @@ def _signing_in() -> list[Operation]:
                     "",
                     {
                         "display_name": _DISPLAY,
-                        "status": maybe(line("A line about oneself.", MAX_STATUS)),
+                        "status": maybe(line(f"A line about oneself, at most {MAX_STATUS} characters.", MAX_STATUS)),
                         "password": maybe(_PASSWORD),
                         "old_password": maybe(text("Needed with `password`.", maxLength=2048)),
                     },
+                    **{"if": given("password"), "then": given("old_password")},
                 ),
                 {"display_name": "Ada Lovelace", "status": "on the train"},
             ),
@@ -162,9 +165,15 @@ def _tokens() -> list[Operation]:
                 obj(
                     "name scopes",
                     {
-                        "name": text("What it is for.", minLength=1, maxLength=MAX_DISPLAY_NAME, pattern=FILLED_LINE),
+                        "name": line(
+                            f"What it is for; one line, at most {MAX_DISPLAY_NAME} characters.",
+                            MAX_DISPLAY_NAME,
+                            filled=True,
+                        ),
                         "scopes": listed(ref("Scope"), "What it may do.", minItems=1),
-                        "expires_at": maybe(moment("When it ends, in the future; absent or null: when it is revoked.")),
+                        "expires_at": maybe(
+                            text("When it ends, in the future; absent or null: when it is revoked.", format="date-time")
+                        ),
                     },
                 ),
                 {"name": "deploy bot", "scopes": ["read", "write"]},

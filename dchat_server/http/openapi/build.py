@@ -68,6 +68,11 @@ def maybe(schema: Json) -> Json:
     return schema | {"type": [schema["type"], "null"]} | ({"enum": [*schema["enum"], None]} if "enum" in schema else {})
 
 
+def given(name: str, kind: str = "string") -> Json:
+    """An object in which this member is there and not null."""
+    return {"properties": {name: {"type": kind}}, "required": [name]}
+
+
 def seq(description: str) -> Json:
     return ref("Seq") | {"description": description}
 

@@ -41,14 +41,15 @@ MESSAGE_EXAMPLE = {
 }
 
 _HIDDEN = r"\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069"
-LINE = f"^[^{_HIDDEN}]*$"
-"""One line: no control characters, no line breaks, no marks that turn the writing direction."""
-FILLED_LINE = f"^[^{_HIDDEN}]*[^\\s{_HIDDEN}][^{_HIDDEN}]*$"
-"""The same with something in it besides space."""
+_SPACE = r"[\s\u001c-\u001f\u0085]*"
 
 
-def line(description: str, most: int) -> Json:
-    return text(description, maxLength=most, pattern=LINE)
+def line(description: str, most: int, *, filled: bool = False) -> Json:
+    """One line: no control characters, no line breaks, no marks that turn the writing direction. Space around it is
+    dropped, so it may be any, and does not count. `filled`: it must not be empty then.
+    """
+    first, rest = (f"[^\\s{_HIDDEN}]", most - 1) if filled else ("", most)
+    return text(description, pattern=f"^{_SPACE}{first}[^{_HIDDEN}]{{0,{rest}}}{_SPACE}$")
 
 
 def secret(prefix: str, description: str) -> Json:
@@ -79,7 +80,7 @@ def _basics() -> Json:
             *KINDS, description="`public`: any account may read it and join. `private` and `dm`: members only."
         ),
         "ListCursor": text(
-            "Where a list goes on: the `next` of the page before. Opaque; good for this list only.", maxLength=4096
+            "Where a list goes on: the `next` of the page before. Opaque; good for this list only.", maxLength=64
         ),
         "StreamCursor": text(
             "A place in everything a person's stream carries, in all rooms at once. Opaque. It holds on every worker, "
@@ -239,7 +240,7 @@ def _messages() -> Json:
                         "broken connection, just send again.",
                         minLength=1,
                         maxLength=64,
-                        pattern=LINE,
+                        pattern=f"^[^{_HIDDEN}]*$",
                     )
                 ),
                 "reply_to": maybe(whole("The seq of the message this one answers.", 1, MAX_SEQ)),
