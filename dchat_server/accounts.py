@@ -11,9 +11,8 @@ What is promised, and how:
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,13 +23,14 @@ from dchat_server.errors import ChatError
 from dchat_server.lines import check_line
 from dchat_server.model import Control, is_name, iso, shard_of
 from dchat_server.passwords import Passwords, check_password
-from dchat_server.ports_accounts import Account, AccountStore, Buckets, Owner, Token
+from dchat_server.ports_accounts import Account, AccountStore, Buckets, Token
 from dchat_server.principals import Principal, Principals
 from dchat_server.profiles import Profiles
 from dchat_server.registration import MAX_DISPLAY_NAME, Mode, Registration
+from dchat_server.signatures import TICKET_S as TICKET_S  # part of what this module offers
+from dchat_server.signatures import Signatures, unauthorized
 
 SESSION_S = 30 * 86400
-TICKET_S = 30
 
 SCOPES = ("read", "write", "admin")
 MAX_SESSIONS = 50
@@ -70,7 +70,12 @@ class Accounts:
         self._registration = Registration(store, passwords, shards=shards, mode=registration, wall=wall)
         self._principals = Principals(wall=wall)
         self._profiles = Profiles(store)
-        self._looking: dict[str, asyncio.Task[Principal | None]] = {}
+        signatures = Signatures(store, self._principals, shards=shards, wall=wall)
+        # Who is behind a request, see signatures.py.
+        self.authenticate = signatures.authenticate
+        self.issue_ticket = signatures.issue_ticket
+        self.redeem_ticket = signatures.redeem_ticket
+        self.dead_among = signatures.dead_among
         self.peek = self._principals.peek
         """`peek(token)`: the Principal behind a token if it is fresh in memory, else None. No I/O."""
         self.is_revoked = self._principals.is_revoked
@@ -118,36 +123,7 @@ class Accounts:
         await self._store.revoke(principal.user, [principal.token_id])
         self._principals.revoke([principal.digest])
 
-    # Who is behind a request
-
-    async def authenticate(self, token: str) -> Principal:
-        """Who is behind `token`. No round trip when it is fresh in memory, else one, shared by all who ask
-        at once.
-
-        Raises ChatError unauthorized.
-        """
-        secret = tokens.parse(tokens.TOKEN, token, self._shards)
-        if secret is None:
-            raise _unauthorized()
-        return await self._behind(secret.shard, secret.digest)
-
-    async def issue_ticket(self, principal: Principal) -> str:
-        """A ticket that opens one stream as `principal` within `TICKET_S`. One round trip."""
-        shard = shard_of(principal.user, self._shards)
-        ticket = tokens.make(tokens.TICKET, shard)
-        await self._store.put_ticket(shard, tokens.digest(ticket), principal.digest, TICKET_S)
-        return ticket
-
-    async def redeem_ticket(self, ticket: str) -> Principal:
-        """Who was given `ticket`, once. One or two round trips. When the answer of the first is lost, the
-        ticket may be spent: backend_unavailable, and the client asks for another one. Raises ChatError
-        unauthorized.
-        """
-        secret = tokens.parse(tokens.TICKET, ticket, self._shards)
-        digest = await self._store.take_ticket(*secret) if secret else None
-        if secret is None or digest is None:
-            raise ChatError("unauthorized", "The ticket is unknown, used or older than 30 s.")
-        return await self._behind(secret.shard, digest)
+    # What the feed brings
 
     def on_control(self, control: Control) -> frozenset[str]:
         """Act on an entry of the feed; the digests of tokens whose streams must be closed now."""
@@ -160,13 +136,6 @@ class Accounts:
         self._profiles.drop(control.user)
         self._principals.drop(digests)
         return frozenset()
-
-    async def dead_among(self, tokens: Mapping[str, str]) -> frozenset[str]:
-        """Of these tokens (digest → user name) the digests of those that were revoked or have expired; ask for all
-        open streams when announcements may have been missed. One round trip a shard."""
-        dead = frozenset(tokens) - await self._store.living(tokens)
-        self._principals.revoke(dead)
-        return dead
 
     def forget(self) -> None:
         """Look everybody up again: the feed lost its tail or ran away, so revocations may have been
@@ -216,7 +185,7 @@ class Accounts:
         self._profiles.drop(principal.user)
         self._principals.drop([principal.digest])
         if account is None:
-            raise _unauthorized()
+            raise unauthorized()
         return _user_object(account)
 
     # API tokens
@@ -250,7 +219,7 @@ class Accounts:
         if state == "too_many":
             raise ChatError("forbidden", f"You have {MAX_API_TOKENS} API tokens; revoke one first.")
         if state == "stale":
-            raise _unauthorized()
+            raise unauthorized()
         return text, token
 
     async def revoke_token(self, principal: Principal, token_id: str) -> None:
@@ -276,34 +245,6 @@ class Accounts:
     def _now(self) -> int:
         return int(self._wall() * 1000)
 
-    async def _behind(self, shard: int, digest: str) -> Principal:
-        known = self._principals.at(digest)
-        if known is not None:
-            return known
-        if self._principals.is_unknown(digest):
-            raise _unauthorized()
-        task = self._looking.get(digest)
-        if task is None:
-            task = self._looking[digest] = asyncio.create_task(self._look_up(shard, digest))
-            task.add_done_callback(lambda done: self._looked_up(digest, done))
-        principal = await asyncio.shield(task)
-        if principal is None:
-            raise _unauthorized()
-        return principal
-
-    async def _look_up(self, shard: int, digest: str) -> Principal | None:
-        owner = await self._store.owner(shard, digest)
-        if owner is None or (owner.expires_at is not None and owner.expires_at <= self._now()):
-            self._principals.learn_unknown(digest)
-            return None
-        principal = _principal(owner, digest)
-        return principal if self._principals.learn(principal) else None
-
-    def _looked_up(self, digest: str, task: asyncio.Task[Principal | None]) -> None:
-        del self._looking[digest]
-        if not task.cancelled():
-            task.exception()  # whoever waited has seen it; perhaps nobody waits any more
-
     async def _count_login(self, username: str, address: str) -> None:
         if self._logins <= 0:
             return
@@ -316,7 +257,7 @@ class Accounts:
     async def _account(self, principal: Principal) -> Account:
         account = await self._store.account(principal.user)
         if account is None:
-            raise _unauthorized()
+            raise unauthorized()
         return account
 
     async def _check(self, account: Account | None, password: str) -> Account | None:
@@ -371,21 +312,3 @@ def _user_object(account: Account) -> dict[str, Any]:
         "status": account.status,
         "created_at": iso(account.created_at),
     }
-
-
-def _unauthorized() -> ChatError:
-    return ChatError("unauthorized", "The token is unknown, expired or revoked.")
-
-
-def _principal(owner: Owner, digest: str) -> Principal:
-    scopes = frozenset(owner.scopes) if owner.admin else frozenset(owner.scopes) - {"admin"}
-    return Principal(
-        owner.username,
-        owner.admin,
-        scopes,
-        digest,
-        owner.token_id,
-        owner.expires_at,
-        owner.display_name,
-        owner.kind == "session",
-    )

@@ -74,11 +74,11 @@ class AccountStore(Protocol):
         ...
 
     async def display_names(self, usernames: Sequence[str]) -> dict[str, str]:
-        """username → display name, of those that exist. One round trip a shard, side by side."""
+        """username → display name, of those that exist. One round trip a server."""
         ...
 
     async def usernames(self, after: str, limit: int, prefix: str = "") -> list[str]:
-        """Names after `after` that begin with `prefix`, sorted. One round trip a shard, side by side."""
+        """Names after `after` that begin with `prefix`, sorted. One round trip a server."""
         ...
 
     async def update(self, username: str, changes: Mapping[str, str]) -> Account | None:
@@ -116,7 +116,7 @@ class AccountStore(Protocol):
         ...
 
     async def living(self, tokens: Mapping[str, str]) -> frozenset[str]:
-        """Of these tokens (digest → user name) the digests of those that still are. One round trip a shard."""
+        """Of these tokens (digest → user name) the digests of those that still are. One round trip a server."""
         ...
 
     async def tokens(self, username: str) -> list[Token]:

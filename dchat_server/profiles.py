@@ -22,7 +22,7 @@ class Profiles:
     async def of(self, usernames: Iterable[str]) -> dict[str, str]:
         """user name → display name, of those that exist, in the order asked for.
 
-        No round trip for names seen within a minute, else one a shard, side by side.
+        No round trip for names seen within a minute, else one a server.
         """
         now = self._clock()
         known: dict[str, str | None] = {}
@@ -41,7 +41,7 @@ class Profiles:
 
     async def find(self, query: str, limit: int, after: str) -> tuple[dict[str, str], str | None]:
         """user name → display name of those after `after` whose user name begins with `query`, sorted; and
-        the last name when there are more. Two round trips a shard, side by side.
+        the last name when there are more. Two round trips a server.
         """
         prefix = query.strip().lower().removeprefix("@")
         if prefix and not is_name(prefix):

@@ -8,9 +8,7 @@ announce are fenced like those of rooms; the others are plain, and each may be r
 
 from __future__ import annotations
 
-import asyncio
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -45,29 +43,23 @@ class RedisAccountStore:
         return _account(username, reply)
 
     async def display_names(self, usernames: Sequence[str]) -> dict[str, str]:
-        shards: dict[int, list[str]] = defaultdict(list)
-        for username in dict.fromkeys(usernames):
-            shards[self._keys.shard(username)].append(username)
-        found = await asyncio.gather(*(self._display_names(shard, some) for shard, some in shards.items()))
-        names = {username: name for some in found for username, name in some}
-        return {username: names[username] for username in usernames if username in names}
-
-    async def _display_names(self, shard: int, usernames: list[str]) -> Iterable[tuple[str, str]]:
-        replies = await self._nodes.pipe(
-            shard, [("HGET", self._keys.user(username), "display_name") for username in usernames]
+        replies = await self._nodes.ask(
+            [
+                (self._keys.shard(username), ("HGET", self._keys.user(username), "display_name"))
+                for username in usernames
+            ]
         )
         pairs = zip(usernames, replies, strict=True)
-        return [(username, bytes(reply).decode()) for username, reply in pairs if reply is not None]
+        return {username: bytes(reply).decode() for username, reply in pairs if reply is not None}
 
     async def usernames(self, after: str, limit: int, prefix: str = "") -> list[str]:
         low = f"({after}" if after and after >= prefix else f"[{prefix}" if prefix else "-"
         high = f"({prefix}\x7f" if prefix else "+"  # names are ASCII: nothing of theirs sorts behind \x7f
-        command = ("ZRANGEBYLEX", low, high, "LIMIT", 0, limit)
-        replies = await asyncio.gather(
-            *(
-                self._nodes.run(shard, command[0], self._keys.users(shard), *command[1:])
+        replies = await self._nodes.ask(
+            [
+                (shard, ("ZRANGEBYLEX", self._keys.users(shard), low, high, "LIMIT", 0, limit))
                 for shard in range(self._keys.shards)
-            )
+            ]
         )
         return sorted(bytes(name).decode() for names in replies for name in names)[:limit]
 
@@ -134,15 +126,11 @@ class RedisAccountStore:
         )
 
     async def living(self, tokens: Mapping[str, str]) -> frozenset[str]:
-        shards: dict[int, list[str]] = defaultdict(list)
-        for digest, username in tokens.items():
-            shards[self._keys.shard(username)].append(digest)
-        found = await asyncio.gather(*(self._living(shard, some) for shard, some in shards.items()))
-        return frozenset(digest for some in found for digest in some)
-
-    async def _living(self, shard: int, digests: list[str]) -> list[str]:
-        replies = await self._nodes.pipe(shard, [("EXISTS", self._keys.token(shard, digest)) for digest in digests])
-        return [digest for digest, there in zip(digests, replies, strict=True) if there]
+        shards = {digest: self._keys.shard(username) for digest, username in tokens.items()}
+        replies = await self._nodes.ask(
+            [(shard, ("EXISTS", self._keys.token(shard, digest))) for digest, shard in shards.items()]
+        )
+        return frozenset(digest for digest, there in zip(shards, replies, strict=True) if there)
 
     async def tokens(self, username: str) -> list[Token]:
         tokens, records = self._token_keys(username)

@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from dchat_server.accounts import SESSION_S, TICKET_S, SignIn
+from dchat_server.accounts import SESSION_S, SignIn
 from dchat_server.errors import ChatError
 from dchat_server.http.auth import address_of, end_session, principal_of, set_session
 from dchat_server.http.body import answer, no_content, query_int, read_object, text_field
@@ -15,6 +15,7 @@ from dchat_server.http.rooms import name_after, paging_cursor
 from dchat_server.model import iso, parse_iso
 from dchat_server.ports_accounts import Token
 from dchat_server.principals import Principal
+from dchat_server.signatures import TICKET_S
 
 _LONG = 2048
 """More characters than any field may have; how many exactly is checked where the field means something."""

@@ -259,7 +259,7 @@ async def test_a_look_up_that_fails_is_nobodys_end_and_is_done_again(world: Worl
     assert {type(answer) for answer in answers} == {BackendUnavailable}
     world.store.down = False
     assert (await worker.authenticate(signed_in.token)).user == "ada"
-    assert not worker._looking
+    assert not worker.authenticate.__self__._looking  # type: ignore[attr-defined]
 
 
 async def test_who_goes_away_does_not_end_the_look_up_of_others(world: World) -> None:
