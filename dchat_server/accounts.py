@@ -217,7 +217,7 @@ class Accounts:
         text, token = self._new_token(principal.user, "api", name, scopes, expires_at)
         state = await self._store.add_token(principal.user, token, most=MAX_API_TOKENS, maker=principal.digest)
         if state == "too_many":
-            raise ChatError("forbidden", f"You have {MAX_API_TOKENS} API tokens; revoke one first.")
+            raise ChatError("too_many_tokens", f"You have {MAX_API_TOKENS} API tokens; revoke one first.")
         if state == "stale":
             raise unauthorized()
         return text, token

@@ -40,12 +40,15 @@ from dchat_server.publish import Publisher
 from dchat_server.pump import Pump
 from dchat_server.rooms import Rooms
 from dchat_server.slots import REFRESH_S, Slots
+from dchat_server.wire import control_frame
 
 log = structlog.get_logger("dchat.worker")
 
 PING_SLOTS = 15
 KEEP_ALIVE_S = 125
 """Longer than the idle time-out of the balancer in front (120 s), or clients see 502."""
+TRUST_S = 3.0
+"""How old the feed's last sign of life may be for remembered tokens to be believed: an idle feed gives one in 2 s."""
 LISTEN_BACKLOG = 4096
 START_S = 30.0
 
@@ -83,7 +86,7 @@ async def running_worker(config: Config, redis_url: str, name: str) -> AsyncIter
         on_control=on_control,
         slots=PING_SLOTS,
     )
-    pump = Pump(feed, hub, room_store)
+    pump = Pump(feed, hub, room_store, on_break=lambda: worker.spawn(_close_dead(worker, accounts)))
     history = History(room_log)
     worker = Worker(
         name=name,
@@ -114,7 +117,6 @@ async def running_worker(config: Config, redis_url: str, name: str) -> AsyncIter
         await pump.stop()
         await slots.stop()
         accounts.stop()
-        passwords.stop()
         await nodes.stop()
 
 
@@ -138,12 +140,28 @@ async def _tick(worker: Worker, accounts: Accounts) -> None:
     while True:
         await asyncio.sleep(worker.config.ping_interval_s / PING_SLOTS)
         alive = worker.pump.alive
-        accounts.trust(alive)
+        accounts.trust(alive and worker.pump.heard_within(TRUST_S))
         if alive:
             now = int(time.time() * 1000)
             worker.hub.ping(slot, iso(now), now)
         _cut_stuck(worker, slot)
         slot = (slot + 1) % PING_SLOTS
+
+
+async def _close_dead(worker: Worker, accounts: Accounts) -> None:
+    """The feed broke: revocations may have been missed. Ask for every token whose streams are open here."""
+    accounts.forget()
+    while True:
+        open_tokens = {stream.digest: stream.user for stream in worker.hub.streams()}
+        try:
+            dead = await accounts.dead_among(open_tokens)
+        except BackendUnavailable:
+            await asyncio.sleep(1.0)
+            continue
+        for stream in worker.hub.streams():
+            if stream.digest in dead:
+                worker.hub.close(stream, control_frame("auth_expired", reason="revoked"))
+        return
 
 
 async def _refresh(slots: Slots, accounts: Accounts) -> None:

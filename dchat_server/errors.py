@@ -43,6 +43,7 @@ _ROWS = (
     Failure("room_taken", 409, "The room name is taken"),
     Failure("room_archived", 409, "The room is archived"),
     Failure("idempotency_conflict", 409, "The client_id was used for another message"),
+    Failure("too_many_tokens", 409, "The account has as many API tokens as it may"),
     Failure("message_deleted", 409, "The message was deleted"),
     Failure("body_too_large", 413, "The request body is too large"),
     Failure("message_too_long", 413, "The message text is too long"),

@@ -43,6 +43,9 @@ def mentions_in(text: str) -> tuple[str, ...]:
     return tuple(found)[:50]
 
 
+_YEAR_10000_MS = 253_402_300_800_000
+
+
 @lru_cache(maxsize=8)
 def _second(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
@@ -61,7 +64,10 @@ def parse_iso(text: str) -> int:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return int(moment.timestamp() * 1000)
+    ms = int(moment.timestamp() * 1000)
+    if ms >= _YEAR_10000_MS:
+        raise ValueError("a time after the year 9999")
+    return ms
 
 
 class Position(NamedTuple):

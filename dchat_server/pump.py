@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import structlog
 
@@ -30,10 +30,11 @@ log = structlog.get_logger("dchat.pump")
 
 
 class Pump:
-    """Runs the feed's readers. `start` once, `stop` once."""
+    """Runs the feed's readers. `start` once, `stop` once. `on_break` is called when entries of the feed may have been
+    missed: what was announced there must then be asked for."""
 
-    def __init__(self, feed: Feed, hub: Hub, rooms: RoomStore) -> None:
-        self._feed, self._hub, self._rooms = feed, hub, rooms
+    def __init__(self, feed: Feed, hub: Hub, rooms: RoomStore, on_break: Callable[[], None] = lambda: None) -> None:
+        self._feed, self._hub, self._rooms, self._on_break = feed, hub, rooms, on_break
         self._tasks: list[asyncio.Task[None]] = []
         self._heard: dict[int, float] = {}
         self._down: set[int] = set()
@@ -52,8 +53,12 @@ class Pump:
     @property
     def alive(self) -> bool:
         """True while every reader has heard from Redis lately."""
+        return not self._down and self.heard_within(ALIVE_S)
+
+    def heard_within(self, seconds: float) -> bool:
+        """True when every reader has heard from Redis in the last `seconds`."""
         oldest = min(self._heard.values(), default=0.0)
-        return not self._down and asyncio.get_running_loop().time() - oldest < ALIVE_S
+        return asyncio.get_running_loop().time() - oldest < seconds
 
     async def reach(self, cursor: Cursor, timeout_s: float) -> bool:
         """Wait until the hub has published all that lies before `cursor`; False when it has not in time."""
@@ -89,6 +94,7 @@ class Pump:
                 log.exception("feed_reader_failed", group=at)
                 for shard in group:
                     self._hub.overtaken(shard, self._feed.positions[shard])
+                self._on_break()
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(0.1 + pause * 2, 1.0)
             if pause > 0.1:
@@ -106,9 +112,11 @@ class Pump:
             elif isinstance(change, Lost):
                 log.error("log_tail_lost", shard=change.shard, position=change.position)
                 self._hub.lost(change.shard, change.position, await self._heads(change.shard))
+                self._on_break()
             else:
                 log.warning("feed_overtook_reader", shard=change.shard)
                 self._hub.overtaken(change.shard, change.position)
+                self._on_break()
         self._hub.flush()
         self._advanced.set()
 

@@ -60,7 +60,7 @@ def parse_object(raw: bytes) -> dict[str, Any]:
 def text_field(
     body: Mapping[str, Any], name: str, *, max_chars: int, required: bool = False, min_chars: int = 0
 ) -> str | None:
-    """A string member of the body, without NUL and other controls but tab and newline; None when it is absent."""
+    """A string member of the body, whatever is in it; None when it is absent."""
     value = body.get(name)
     if value is None:
         if required:
@@ -85,9 +85,7 @@ def query_int(request: web.Request, name: str, default: int | None, *, low: int,
 
 def answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """`value` as a JSON response."""
-    return web.Response(
-        body=orjson.dumps(value), status=status, headers=headers, content_type="application/json"
-    )
+    return web.Response(body=orjson.dumps(value), status=status, headers=headers, content_type="application/json")
 
 
 def no_content() -> web.Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -16,6 +16,7 @@ from dchat_server.http.body import answer, no_content, query_int, read_object, t
 from dchat_server.http.messages import room_of
 from dchat_server.http.parts import ACCOUNTS, LIMITER
 from dchat_server.http.worker import WORKER, Worker
+from dchat_server.lines import check_line
 from dchat_server.model import ROLES, Standing, is_name, iso
 from dchat_server.principals import Principal
 
@@ -101,8 +102,7 @@ async def post_room(request: web.Request) -> web.StreamResponse:
     room, kind = text_field(body, "room", max_chars=32, required=True), body.get("kind", "public")
     if kind not in ("public", "private"):
         raise ChatError("invalid_request", "`kind` must be public or private.")
-    topic = text_field(body, "topic", max_chars=_TOPIC) or ""
-    display_name = text_field(body, "display_name", max_chars=_NAME) or room or ""
+    topic, display_name = _line(body, "topic", _TOPIC) or "", _line(body, "display_name", _NAME) or room or ""
     await request.app[LIMITER].count_room(who.user)
     await asyncio.shield(worker.rooms.create(who.user, room or "", kind, topic, display_name))
     return answer(await _one(worker, who.user, room or ""), 201)
@@ -132,12 +132,11 @@ async def patch_room(request: web.Request) -> web.StreamResponse:
     worker, room = request.app[WORKER], room_of(request)
     body = await read_object(request, worker.config.max_body_bytes)
     changes: dict[str, str] = {}
-    topic = text_field(body, "topic", max_chars=_TOPIC)
-    name = text_field(body, "display_name", max_chars=_NAME, min_chars=1)
+    topic, name = _line(body, "topic", _TOPIC), _line(body, "display_name", _NAME)
     if topic is not None:
         changes["topic"] = topic
     if name is not None:
-        changes["display_name"] = name
+        changes["display_name"] = name or room
     archived = body.get("archived")
     if archived is not None:
         if type(archived) is not bool:
@@ -203,6 +202,12 @@ async def get_sync(request: web.Request) -> web.StreamResponse:
     standings = await worker.rooms.standings(who.user, names[:_SYNC_LIMIT])
     me = await request.app[ACCOUNTS].me(who)
     return answer({"user": me, "rooms": await room_objects(worker, standings), "cursor": cursor})
+
+
+def _line(body: Mapping[str, Any], name: str, max_chars: int) -> str | None:
+    """A member of the body that is one line of plain text."""
+    text = text_field(body, name, max_chars=2 * max_chars)
+    return None if text is None else check_line(name, text, max_chars)
 
 
 def _user_of(request: web.Request, who: Principal) -> str:
