@@ -177,13 +177,13 @@ def _own_order(attempts: Sequence[Attempt]) -> list[str]:
 class _Place:
     """Where a reader is in one room."""
 
-    __slots__ = ("covered", "epoch", "gap", "last", "reached")
+    __slots__ = ("covered", "covered_epoch", "epoch", "gap", "last", "reached")
 
     def __init__(self, last: int | None) -> None:
         self.last = self.covered = last
         """The last seq that came, and the last one before the cursor in hand; None: not known yet."""
         self.reached = last or 0
-        self.epoch = 0
+        self.epoch = self.covered_epoch = 0
         self.gap: tuple[int, int] | None = None
         """What may be missing before the next event, as the server said."""
 
@@ -196,10 +196,11 @@ def _run_of(record: Record, heads: Mapping[str, int]) -> list[str]:
             if entry.cursor is None and not record.starts:
                 places.clear()
             for place in places.values():
-                place.last = place.covered  # what came after the cursor comes again, from there
+                # What came after the cursor comes again, from there.
+                place.last, place.epoch = place.covered, place.covered_epoch
         elif isinstance(entry, Placed):
             for place in places.values():
-                place.covered = place.last
+                place.covered, place.covered_epoch = place.last, place.epoch
         elif isinstance(entry, Missed):
             for room, first, last in entry.ranges:
                 place = places.setdefault(room, _Place(None))

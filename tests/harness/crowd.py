@@ -6,12 +6,13 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import aiohttp
 import orjson
 
-from tests.harness.checker import Attempt, Missed, Opened, Placed, Record, Saw, canonical
+from tests.harness.checker import Attempt, Missed, Opened, Placed, Record, Saw, canonical, violations
 from tests.harness.people import Person
 from tests.harness.sse import LineReader, SseReader, Told
 
@@ -31,8 +32,15 @@ class Writer:
         self.trouble = 0
         """Answers that were no acknowledgement, and connections that broke."""
         self.stopped = False
+        self.task: asyncio.Task[None] | None = None
+        self.refusals: list[tuple[float, int, str]] = []
+        """Seconds an answer took, its status and its code, for each that was no acknowledgement."""
         self._pause_s, self._padding = pause_s, padding
         self._random = random.Random(person.name)
+
+    def start(self, count: int = 1_000_000) -> Writer:
+        self.task = asyncio.create_task(self.run(count))
+        return self
 
     @property
     def acknowledged(self) -> int:
@@ -58,6 +66,7 @@ class Writer:
         if self.stubborn:
             body["client_id"] = key
         worker = self._random.randrange(len(self.person.urls))
+        asked = time.monotonic()
         try:
             answer = await self.person.ask(
                 "POST", f"/v1/rooms/{attempt.room}/messages", body, worker=worker, timeout_s=20
@@ -71,6 +80,7 @@ class Writer:
             message = answer.json["message"]
             attempt.outcome, attempt.seq, attempt.epoch = "ok", message["seq"], message["epoch"]
             return True
+        self.refusals.append((time.monotonic() - asked, answer.status, answer.code))
         if 400 <= answer.status < 500 and not self.stubborn:
             attempt.outcome = "failed"
         assert answer.status in (429, 502, 503, 504), f"{attempt.text!r}: {answer}"
@@ -123,10 +133,8 @@ class Reader:
         """End the connection. Raises what the reader failed with."""
         if self._task is not None:
             self._task.cancel()
-            try:
+            with suppress(asyncio.CancelledError):
                 await self._task
-            except asyncio.CancelledError:
-                pass
             self._task = None
 
     async def ended(self) -> None:
@@ -263,3 +271,20 @@ async def caught_up(readers: Sequence[Reader], heads: dict[str, int], *, timeout
 async def stop_all(readers: Sequence[Reader]) -> None:
     for reader in readers:
         await reader.stop()
+
+
+async def run_of(
+    writers: Sequence[Writer], readers: Sequence[Reader], rooms: Sequence[str], *, lossy: bool = False
+) -> tuple[list[str], dict[str, int]]:
+    """End a run: stop the writers, let the readers catch up, stop them, and return the violations and the heads."""
+    for writer in writers:
+        writer.stopped = True
+    await asyncio.gather(*(writer.task for writer in writers if writer.task))
+    anybody = readers[0].person if readers else writers[0].person
+    heads = {room: await anybody.head(room) for room in rooms}
+    await caught_up(readers, heads)
+    await stop_all(readers)
+    history = {room: await anybody.history(room) for room in rooms}
+    attempts = [attempt for writer in writers for attempt in writer.attempts]
+    found = violations(history, attempts, [reader.record for reader in readers], heads=heads, lossy=lossy)
+    return found, heads

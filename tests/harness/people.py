@@ -137,3 +137,18 @@ async def crowd(http: aiohttp.ClientSession, urls: Sequence[str], count: int, st
     people = [Person(http, urls, new_name(stem)) for _ in range(count)]
     await asyncio.gather(*(person.register() for person in people))
     return people
+
+
+async def house(
+    http: aiohttp.ClientSession, urls: Sequence[str], people: int, rooms: int = 1, kind: str = "public"
+) -> tuple[list[Person], list[str]]:
+    """New people who are all in the same new rooms, and the rooms."""
+    found = await crowd(http, urls, people)
+    names = [await found[0].create(kind=kind) for _ in range(rooms)]
+    for room in names:
+        if kind == "public":
+            await asyncio.gather(*(person.join(room) for person in found[1:]))
+        else:
+            for person in found[1:]:
+                await found[0].invite(room, person.name)
+    return found, names

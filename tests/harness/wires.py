@@ -99,14 +99,11 @@ async def wire_to(target: int) -> AsyncIterator[Wire]:
     wire = Wire(target)
     handlers: set[asyncio.Task[None]] = set()
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # A task of our own: asyncio would log it as a fault when we cancel its.
+        task = asyncio.ensure_future(wire._serve(reader, writer))
         handlers.add(task)
-        try:
-            await wire._serve(reader, writer)
-        finally:
-            handlers.discard(task)
+        task.add_done_callback(handlers.discard)
 
     server = await asyncio.start_server(serve, "127.0.0.1", wire.port)
     try:

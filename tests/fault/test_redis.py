@@ -1,0 +1,232 @@
+"""What happens to chat when Redis is killed, wiped or frozen, or when its words are lost on the way."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import aiohttp
+import pytest
+
+from tests.harness.crowd import Reader, Writer, caught_up, run_of, stop_all
+from tests.harness.people import Person, crowd, house
+from tests.harness.processes import eventually
+from tests.harness.redis import RedisServer
+from tests.harness.wires import wire_to
+from tests.harness.workers import Worker, Workers
+
+
+def told_of_trouble(readers: list[Reader]) -> bool:
+    return all(reader.told("degraded") or "closed" in reader.ends for reader in readers)
+
+
+async def first_after(readers: list[Reader], room: str, moment: float) -> float:
+    """Seconds from `moment` until every reader has something new of the room."""
+    heads = {id(reader): reader.heads.get(room, 0) for reader in readers}
+    await eventually(
+        lambda: all(reader.has(room, heads[id(reader)] + 1) for reader in readers), "readers see new messages again"
+    )
+    return time.monotonic() - moment
+
+
+@pytest.mark.parametrize("kind", ["redis", "valkey"])
+async def test_a_killed_redis_that_syncs_always_loses_nothing_and_announces_no_gap(
+    http: aiohttp.ClientSession, kind: str
+) -> None:
+    with RedisServer(kind=kind, aof="always") as redis, Workers(redis.url, 2) as workers:
+        people, (room,) = await house(http, workers.urls, 4)
+        heads, cursor = await people[0].sync()
+        readers = [
+            Reader(people[at % 4], cursor=cursor, starts=heads, restless=(50, 600) if at % 2 else None, seed=at).start()
+            for at in range(8)
+        ]
+        writers = [Writer(person, room, stubborn=at < 2, pause_s=0.01).start() for at, person in enumerate(people)]
+        calm = [reader for reader in readers if reader.restless is None]
+        await asyncio.gather(*(reader.live.wait() for reader in calm))
+        healing = []
+        for _ in range(2):
+            await asyncio.sleep(0.7)
+            redis.process.kill()
+            await eventually(lambda: told_of_trouble(calm), "open streams say `degraded`")
+            await eventually(lambda: workers[0].status("/readyz") == 503, "/readyz says 503")
+            answer = await people[0].ask(
+                "POST", f"/v1/rooms/{room}/messages", {"text": "into the void", "client_id": "v"}
+            )
+            assert (answer.status, answer.code) == (503, "backend_unavailable")
+            assert int(answer.headers["Retry-After"]) >= 1
+            redis.restart()
+            healing.append(await first_after(calm, room, time.monotonic()))
+            await eventually(workers[0].is_ready, "/readyz says 200 again")
+        # The one whose outcome nobody knew, repeated, has an outcome now.
+        sent = await people[0].send(room, "into the void", client_id="v")
+        for writer in writers:
+            writer.stopped = True
+        found, heads = await run_of(writers, readers, [room])
+        strays = [words for words in found if "nobody sent" not in words or "into the void" not in words]
+        assert strays == []
+        assert [m["seq"] for m in await people[0].history(room) if m["text"] == "into the void"] == [sent["seq"]]
+        assert all(len(reader.told("recovered")) >= 1 for reader in calm if "closed" not in reader.ends)
+        assert not any(reader.record.gaps() for reader in readers)
+        waits = [seconds for writer in writers for seconds, _, _ in writer.refusals]
+        print(f"healed in {healing} s; {len(waits)} refusals, the longest {max(waits):.1f} s; heads {heads}")
+        assert max(waits) < 30
+
+
+async def test_a_wiped_redis_is_announced_as_a_gap_to_open_streams_and_to_old_cursors(
+    http: aiohttp.ClientSession,
+) -> None:
+    with RedisServer(aof="none") as redis, Workers(redis.url, 2) as workers:
+        (ada, ben), (room,) = await house(http, workers.urls, 2)
+        heads, cursor = await ben.sync()
+        readers = [Reader(ben, cursor=cursor, starts=heads, worker=at, seed=at).start() for at in range(2)]
+        for number in range(5):
+            last = await ada.send(room, f"before {number}")
+        await caught_up(readers, {room: last["seq"]})
+        old_cursor = readers[0].cursor
+        redis.process.kill()
+        await eventually(lambda: told_of_trouble(readers), "open streams say `degraded`")
+        redis.restart()
+        await eventually(lambda: all(reader.record.gaps() for reader in readers), "open streams are told of the gap")
+        for reader in readers:
+            (where, first, to), *_ = reader.record.gaps()
+            assert (where, first) == (room, 1)
+            assert to >= last["seq"]
+        await stop_all(readers)
+        # Nobody exists any more: the same people come back, and their old places are answered with a gap.
+        for person in (ada, ben):
+            await eventually(lambda person=person: comes_back(person), "people can register again")
+        await ada.create(room)
+        await ben.join(room)
+        sent = await ada.send(room, "after")
+        assert sent["epoch"] > last["epoch"]
+        for form in ("sse", "ndjson", "poll"):
+            for place in (old_cursor, "nonsense"):
+                late = Reader(ben, forms=(form,), cursor=place).start()
+                await eventually(lambda late=late: late.record.gaps(), f"{place} is answered with a gap by {form}")
+                assert (room, 1, sent["seq"]) in late.record.gaps()
+                newer = sent = await ada.send(room, f"after {form}")
+                await caught_up([late], {room: newer["seq"]})
+                await late.stop()
+                assert late.texts(room)[-1] == f"after {form}"
+
+
+async def comes_back(person: Person) -> bool:
+    person.token = ""
+    answer = await person.ask("POST", "/v1/register", {"username": person.name, "password": "correct horse battery"})
+    if answer.status == 201:
+        person.token = answer.json["token"]
+    return answer.status == 201
+
+
+async def test_a_frozen_redis_gives_bounded_refusals_and_chat_goes_on_when_it_thaws(
+    http: aiohttp.ClientSession,
+) -> None:
+    with RedisServer(aof="everysec") as redis, Workers(redis.url, 2) as workers:
+        people, (room,) = await house(http, workers.urls, 3)
+        heads, cursor = await people[0].sync()
+        readers = [Reader(people[at % 3], cursor=cursor, starts=heads, seed=at).start() for at in range(6)]
+        writers = [Writer(person, room, stubborn=at < 2, pause_s=0.01).start() for at, person in enumerate(people)]
+        await asyncio.gather(*(reader.live.wait() for reader in readers))
+        await asyncio.sleep(0.5)
+        redis.process.freeze()
+        frozen_at = time.monotonic()
+        try:
+            await eventually(lambda: told_of_trouble(readers), "open streams say `degraded`")
+            noticed = time.monotonic() - frozen_at
+            await asyncio.sleep(max(0.0, 8 - noticed))
+        finally:
+            redis.process.thaw()
+        healed = await first_after(readers, room, time.monotonic())
+        found, heads = await run_of(writers, readers, [room])
+        assert found == []
+        assert not any(reader.record.gaps() for reader in readers)
+        refused = [answer for writer in writers for answer in writer.refusals]
+        assert refused, "eight seconds without Redis must refuse somebody"
+        assert {(status, code) for _, status, code in refused} == {(503, "backend_unavailable")}
+        longest = max(seconds for seconds, _, _ in refused)
+        print(f"noticed in {noticed:.1f} s, longest refusal {longest:.1f} s, healed in {healed:.1f} s, heads {heads}")
+        assert longest < 20
+
+
+async def test_a_reply_that_is_lost_on_the_way_makes_no_second_message(
+    shared_redis: RedisServer, http: aiohttp.ClientSession
+) -> None:
+    async with wire_to(shared_redis.port) as wire:
+        worker = Worker(f"redis://127.0.0.1:{wire.port}", 9)
+        try:
+            worker.start(wait=False)
+            await eventually(lambda: asyncio.to_thread(worker.is_ready), "the worker behind the wire is ready")
+            people, (room,) = await house(http, [worker.url], 4)
+            heads, cursor = await people[0].sync()
+            readers = [Reader(person, cursor=cursor, starts=heads).start() for person in people]
+            for number in range(3):
+                wire.swallow(f"swallowed {number}".encode())
+                answer = await people[0].ask("POST", f"/v1/rooms/{room}/messages", {"text": f"swallowed {number}"})
+                assert answer.status in (200, 201), answer
+            assert wire.spoiled == 3
+            wire.cut_replies = 0.15
+            writers = [Writer(person, room, stubborn=at < 2) for at, person in enumerate(people)]
+            await asyncio.gather(*(writer.run(60) for writer in writers))
+            wire.cut_replies = 0.0
+            assert wire.spoiled > 20
+            found, _ = await run_of(writers, readers, [room])
+            assert [words for words in found if "'swallowed" not in words] == []
+            texts = [message["text"] for message in await people[0].history(room)]
+            assert [text for text in texts if text.startswith("swallowed")] == [f"swallowed {at}" for at in range(3)]
+            acknowledged = sum(writer.acknowledged for writer in writers)
+            print(f"{wire.spoiled} replies spoiled, {acknowledged} of 240 acknowledged, {len(texts)} stored")
+            assert acknowledged >= 230
+        finally:
+            worker.close()
+
+
+async def test_a_line_that_goes_dead_between_worker_and_redis_is_noticed_and_left(
+    shared_redis: RedisServer, http: aiohttp.ClientSession
+) -> None:
+    """Neither side hears that the other is gone: only deadlines end that."""
+    async with wire_to(shared_redis.port) as wire:
+        worker = Worker(f"redis://127.0.0.1:{wire.port}", 9)
+        try:
+            worker.start(wait=False)
+            await eventually(lambda: asyncio.to_thread(worker.is_ready), "the worker behind the wire is ready")
+            (ada, ben), (room,) = await house(http, [worker.url], 2)
+            heads, cursor = await ben.sync()
+            reader = Reader(ben, cursor=cursor, starts=heads).start()
+            await reader.live.wait()
+            wire.blocked = True
+            answer = await ada.ask("POST", f"/v1/rooms/{room}/messages", {"text": "anybody?", "client_id": "a"})
+            assert answer.status == 503
+            await eventually(lambda: told_of_trouble([reader]), "the stream says `degraded`")
+            wire.blocked = False
+            wire.cut()
+            sent = await eventually(lambda: tries(ada, room), "the message is taken")
+            await caught_up([reader], {room: sent["seq"]})
+            await reader.stop()
+            assert reader.texts(room) == ["anybody?"]
+            assert not reader.record.gaps()
+        finally:
+            worker.close()
+
+
+async def tries(person: Person, room: str) -> dict[str, int] | None:
+    answer = await person.ask("POST", f"/v1/rooms/{room}/messages", {"text": "anybody?", "client_id": "a"})
+    return answer.json["message"] if answer.status in (200, 201) else None
+
+
+async def test_workers_that_start_before_redis_wait_for_it(http: aiohttp.ClientSession) -> None:
+    redis = RedisServer(aof="none")
+    try:
+        redis.process.kill()
+        worker = Worker(redis.url, 0)
+        try:
+            worker.start(wait=False)
+            await asyncio.sleep(1.5)
+            assert worker.alive
+            redis.restart()
+            await eventually(worker.is_ready, "the worker has found Redis")
+            (ada,) = await crowd(http, [worker.url], 1)
+            await ada.send(await ada.create(), "hello")
+        finally:
+            worker.close()
+    finally:
+        redis.close()
