@@ -97,9 +97,8 @@ def answer_of(line: bytes) -> Answer:
         raise ServerFault("the answer to a batch has a line that makes no sense", code="not_dchat")
     if status < 300:
         return Answer(status, message=field(value, "message"))
-    problem = value.get("error")
-    asked_s = problem.get("retry_after") if isinstance(problem, dict) else None
-    return Answer(status, error=from_problem(status, problem, retry_after_s=_seconds(asked_s)))
+    error = from_problem(status, value.get("error"), retry_after_s=_seconds(value.get("retry_after")))
+    return Answer(status, error=error)
 
 
 def field(answer: dict[str, Any], name: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -283,6 +284,8 @@ def _surely_not_done(error: ChatError) -> bool:
 
 def _words(error: BaseException) -> str:
     cause = getattr(error, "os_error", None)
-    if isinstance(cause, OSError) and cause.strerror:
-        return cause.strerror.lower()
+    if isinstance(cause, OSError) and cause.errno:
+        # asyncio puts addresses into the text; a failed look-up of a name has a number of its own kind,
+        # below 0.
+        return (os.strerror(cause.errno) if cause.errno > 0 else cause.strerror or str(cause)).lower()
     return str(error) or type(error).__name__

@@ -39,9 +39,10 @@ connection is dead, whatever TCP thinks. The time-out counts from `reading()`, s
 a dead server.
 
 *Coming back.* An unplanned loss waits with jitter (backoff.py), on top of `retry:` or Retry-After. A
-`reconnect` event is planned, and its wait was already jittered by the server: taken as it is. The wait
-starts from the shortest again once a stream was live for `stable_s`, not at its first byte, or a server
-that dies after hello would be hammered.
+`reconnect` event is planned, and its wait was already jittered by the server: taken as it is, unless
+the stream was short-lived: a server that sends its clients away at once must not be asked in a circle. The
+wait starts from the shortest again once a stream was live for `stable_s`, not at its first byte, or a
+server that dies after hello would be hammered.
 """
 
 from __future__ import annotations
@@ -156,7 +157,9 @@ class Session:
         if self.status.phase is Phase.OFFLINE:
             return
         if self._planned_s is not None:
-            wait_s, reason = self._planned_s, "the server asked to reconnect"
+            settled = self._live_since is not None and now - self._live_since >= self._stable_s
+            wait_s = self._planned_s if settled else self._backoff.next(self._planned_s)
+            reason = "the server asked to reconnect"
         else:
             asked_s = retry_after_s
             if asked_s is None and self._decoder.retry_ms is not None:

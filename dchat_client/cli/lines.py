@@ -49,7 +49,7 @@ class Lines:
         if self._show_room:
             parts.append(_text(event, "room"))
         if self._show_seq:
-            parts.append(f"#{event.get('seq')}")
+            parts.append(clean(f"#{event.get('seq')}"))
         return self._style.dim(" ".join(parts)) + " "
 
 

@@ -127,7 +127,7 @@ class Reader:
                         await self._begin(rooms or tuple(named), start)
                     self._show_status(item)
                 elif isinstance(item, Resumed) and item.replayed:
-                    self._face.say(f"{item.replayed} events were missed and are caught up.")
+                    self._face.say(f"Caught up with what was missed: {item.replayed} events.")
                 elif isinstance(item, Gap):
                     self._settle(None)
                     await self._recover(item)

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from dchat_client.connection import Connection
     from dchat_client.outbox import Outcome
 
-_STREAM_PATIENCE_S = 300.0
+# How long to go on without progress: little before anything was stored, long in the middle of the work.
+_FIRST_PATIENCE_S, _PATIENCE_S = 20.0, 300.0
 
 
 def _key(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
@@ -150,6 +151,7 @@ class _Stream:
         self._as_json = as_json
         self._stored = self._repeats = self._blank = 0
         self._refused: Outcome | None = None
+        self._trouble = ""
 
     async def run(self) -> None:
         """Send all of standard input. Raises ChatError or ClickException after telling how to go on."""
@@ -202,13 +204,15 @@ class _Stream:
 
     @property
     def _waiting(self) -> dict[str, Any]:
-        return {"patience_s": _STREAM_PATIENCE_S, "waiting": self._wait}
+        return {"patience_s": _PATIENCE_S if self._stored else _FIRST_PATIENCE_S, "waiting": self._wait}
 
     def _wait(self, seconds: float, error: ChatError | None) -> None:
-        if error is not None and error.status != 429:
-            self._face.say(f"{clean(error.detail)}; trying again in {seconds:.1f} s.")
+        if error is not None and error.status != 429 and error.detail != self._trouble:
+            self._trouble = error.detail
+            self._face.say(f"{clean(error.detail)}; trying again.")
 
     def _settled(self, outcome: Outcome) -> None:
+        self._trouble = ""
         if outcome.error is not None:
             self._refused = self._refused or outcome
             return
