@@ -60,6 +60,7 @@ async def get_errors(request: web.Request) -> web.StreamResponse:
     )
     text = (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>D-Chat error codes</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<link rel="stylesheet" href="/docs/docs.css"><body><main><h1>Error codes</h1>'
         "<p>Errors are <code>application/problem+json</code>; match on <code>code</code>.</p>"
         f"<table><thead><tr><th>code</th><th>status</th><th>meaning</th></tr></thead><tbody>{rows}</tbody></table>"
