@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dchat_server.accounts import MAX_STATUS, TICKET_S
+from dchat_server.accounts import MAX_API_TOKENS, MAX_SESSIONS, MAX_STATUS
 from dchat_server.http.openapi.build import (
     Json,
     Operation,
@@ -22,6 +22,7 @@ from dchat_server.http.openapi.build import (
 from dchat_server.http.openapi.schemas import USER_EXAMPLE, line, secret
 from dchat_server.passwords import MAX_CHARS, MIN_CHARS
 from dchat_server.registration import MAX_DISPLAY_NAME
+from dchat_server.signatures import TICKET_S
 
 TAG = "Accounts"
 
@@ -80,8 +81,8 @@ def _signing_in() -> list[Operation]:
             "login",
             TAG,
             "Sign in",
-            "Gives a session token that lives 30 days, and sets it as a cookie for browsers. An account has at most 50 "
-            "sessions: the oldest gives way. Tries are counted per account and address, 5 a minute.",
+            "Gives a session token that lives 30 days, and sets it as a cookie for browsers. An account has at most "
+            f"{MAX_SESSIONS} sessions: the oldest gives way. Tries are counted per account and address, 5 a minute.",
             scope=None,
             takes=body(
                 obj(
@@ -129,8 +130,8 @@ def _signing_in() -> list[Operation]:
                         "password": maybe(_PASSWORD),
                         "old_password": maybe(text("Needed with `password`.", maxLength=2048)),
                     },
-                    **{"if": given("password"), "then": given("old_password")},
-                ),
+                )
+                | {"if": given("password"), "then": given("old_password")},
                 {"display_name": "Ada Lovelace", "status": "on the train"},
             ),
             answers={200: reply("The account as it is now.", _user_answer(), {"user": USER_EXAMPLE})},
@@ -159,7 +160,7 @@ def _tokens() -> list[Operation]:
             TAG,
             "Make an API token",
             "For programs. It cannot have scopes that the token it is made with lacks; made with an API token, it ends "
-            "no later than that one. An account has at most 100 (`forbidden` beyond).",
+            f"no later than that one. An account has at most {MAX_API_TOKENS}.",
             scope="write",
             takes=body(
                 obj(
@@ -188,7 +189,7 @@ def _tokens() -> list[Operation]:
                     {"token": _SECRET, "info": _INFO},
                 )
             },
-            errors="forbidden",
+            errors="too_many_tokens",
         ),
         operation(
             "DELETE",

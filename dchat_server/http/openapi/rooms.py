@@ -19,7 +19,7 @@ from dchat_server.http.openapi.build import (
     whole,
     word,
 )
-from dchat_server.http.openapi.schemas import ROOM_EXAMPLE, USER_EXAMPLE
+from dchat_server.http.openapi.schemas import ROOM_EXAMPLE, USER_EXAMPLE, line
 from dchat_server.rooms import MAX_DM_USERS
 
 TAG = "Rooms"
@@ -35,8 +35,8 @@ _DM = ROOM_EXAMPLE | {
     "role": "member",
     "users": ["ada", "grace"],
 }
-_TOPIC = text("What the room is about.", maxLength=1000)
-_DISPLAY = text("The name to show.", maxLength=100)
+_TOPIC = line("What the room is about; one line, at most 1,000 characters.", 1000, with_space=2000)
+_DISPLAY = line("The name to show; one line, at most 100 characters; empty: the room's name.", 100, with_space=200)
 _ONE = "A room one may not see answers exactly like one that does not exist: 404 `room_not_found`."
 
 
@@ -172,7 +172,7 @@ def _one() -> list[Operation]:
                     "",
                     {
                         "topic": maybe(_TOPIC),
-                        "display_name": maybe(_DISPLAY | {"minLength": 1}),
+                        "display_name": maybe(_DISPLAY),
                         "archived": maybe(flag("Whether the room is closed for writing.")),
                     },
                     anyOf=[given("topic"), given("display_name"), given("archived", "boolean")],

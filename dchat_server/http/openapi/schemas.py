@@ -44,12 +44,12 @@ _HIDDEN = r"\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069"
 _SPACE = r"[\s\u001c-\u001f\u0085]*"
 
 
-def line(description: str, most: int, *, filled: bool = False) -> Json:
+def line(description: str, most: int, *, filled: bool = False, with_space: int = 2048) -> Json:
     """One line: no control characters, no line breaks, no marks that turn the writing direction. Space around it is
-    dropped, so it may be any, and does not count. `filled`: it must not be empty then.
+    dropped and does not count, up to `with_space` characters in all. `filled`: it must not be empty then.
     """
     first, rest = (f"[^\\s{_HIDDEN}]", most - 1) if filled else ("", most)
-    return text(description, pattern=f"^{_SPACE}{first}[^{_HIDDEN}]{{0,{rest}}}{_SPACE}$")
+    return text(description, pattern=f"^{_SPACE}{first}[^{_HIDDEN}]{{0,{rest}}}{_SPACE}$", maxLength=with_space)
 
 
 def secret(prefix: str, description: str) -> Json:
