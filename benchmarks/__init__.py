@@ -1,0 +1,14 @@
+"""How fast the server is, measured: `make bench`, or `python -m benchmarks --help`.
+
+    __main__.py    the command line
+    suite.py       the list of benchmarks, in the order they run
+    fanout.py  sends.py  streams.py  replay.py  history.py  start.py     what is measured
+    measure.py     a figure with its goal      report.py   the table, the JSON, docs/performance.md
+    setting.py     a Redis and a worker of the run's own, and the peers it is compared with
+    people.py      an account that speaks HTTP         machine.py  CPU, memory, load, versions
+    load.py        runs the load generator: generator.c, or generator.py where there is no C compiler
+    bare.c  empty_post.py     the peers: fan-out and nothing else, a POST and nothing else
+
+Every benchmark also checks that what it received is complete, in order and the right thing: a fast wrong answer
+fails. CI runs all of them small, for that; only people run them for figures.
+"""

@@ -1,0 +1,125 @@
+"""`python -m benchmarks`: measure, and print a table with the goals.
+
+Exit codes: 0 measured (a goal that was missed is no error: machines differ), 1 something received was wrong or nothing
+could be measured, 2 the command was wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import sys
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks import machine
+from benchmarks.load import Generator, WrongResult
+from benchmarks.measure import SMALL, Figure, Sizes, merge
+from benchmarks.people import Refused
+from benchmarks.report import Report, wrapped, write_docs
+from benchmarks.setting import NoServer, Setting
+from benchmarks.suite import SUITE, Bench, run
+
+
+def main(argv: list[str] | None = None) -> int:
+    words = sys.argv[1:] if argv is None else argv
+    opt = _options(words)
+    names = opt.names or list(SUITE)
+    _raise_open_files()
+    before, others = machine.load(), _Others()
+    try:
+        with Setting() as setting:
+            generator = Generator(setting.folder, c=not opt.python_generator)
+            bench = Bench(setting, generator, SMALL if opt.small else Sizes())
+            rounds: list[list[Figure]] = []
+            for number in range(opt.rounds):
+                figures: list[Figure] = []
+                for name in names:
+                    _say(f"{name} … " if opt.rounds == 1 else f"{name} ({number + 1} of {opt.rounds}) … ")
+                    figures += run(name, bench)
+                rounds.append(figures)
+            _say("")
+            about = machine.describe(setting.binary.name)
+    except (NoServer, WrongResult, Refused) as error:
+        print(f"\n{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    report = Report(
+        date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        command=" ".join(["python -m benchmarks", *words]),
+        machine=about,
+        generator=generator.name,
+        rounds=opt.rounds,
+        load=f"{before} before, {machine.load()} after; other programs used {others.cores():.1f} cores meanwhile",
+        figures=merge(rounds),
+    )
+    if opt.small:
+        for each in report.figures:  # goals are for the whole amount of work
+            each.goal = None  # goals are for the whole amount of work
+    print(report.table(), wrapped(report.circumstances()), sep="\n\n")
+    if opt.json:
+        opt.json.write_text(report.json(), "utf-8")
+    if opt.write_docs:
+        write_docs(report)
+    return 0
+
+
+def _options(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which; all without: {', '.join(SUITE)}")
+    parser.add_argument(
+        "--small", action="store_true", help="do little, to see that it works; its figures mean nothing"
+    )
+    parser.add_argument("--rounds", type=int, default=1, metavar="N", help="measure N times, show the median")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
+    parser.add_argument("--write-docs", action="store_true", help="put the figures into docs/performance.md")
+    parser.add_argument("--python-generator", action="store_true", help="the load generator that needs no C compiler")
+    opt = parser.parse_args(argv)
+    if unknown := [name for name in opt.names if name not in SUITE]:
+        parser.error(f"there is no benchmark {', '.join(unknown)}; there are {', '.join(SUITE)}")
+    if opt.rounds < 1:
+        parser.error("--rounds must be 1 or more")
+    return opt
+
+
+class _Others:
+    """What the machine's other programs use while we measure."""
+
+    def __init__(self) -> None:
+        self._begun, self._busy, self._ours = time.monotonic(), _busy_s(), _ours_s()
+
+    def cores(self) -> float:
+        """Cores, on average since this was made. Call it when the children of the run have ended."""
+        theirs = (_busy_s() - self._busy) - (_ours_s() - self._ours)
+        return max(0.0, theirs / (time.monotonic() - self._begun))
+
+
+def _busy_s() -> float:
+    """CPU seconds all programs of the machine have used, interrupts included."""
+    with suppress(OSError):
+        user, nice, system, _, _, irq, soft, *_ = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:])
+        return float(user + nice + system + irq + soft) / os.sysconf("SC_CLK_TCK")
+    return 0.0
+
+
+def _ours_s() -> float:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
+
+
+def _raise_open_files() -> None:
+    """The worker and the generator inherit it: each stream is a file to both."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _say(text: str) -> None:
+    """Where it is, on a terminal."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""A figure, and the goal it is held against."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a figure is to be: at least or at most a value."""
+
+    value: float
+    least: bool
+
+    def met(self, value: float) -> bool:
+        return value >= self.value if self.least else value <= self.value
+
+    def __str__(self) -> str:
+        return f"{'≥' if self.least else '≤'} {number(self.value)}"
+
+
+def at_least(value: float) -> Goal:
+    return Goal(value, True)
+
+
+def at_most(value: float) -> Goal:
+    return Goal(value, False)
+
+
+@dataclass
+class Figure:
+    """One line of the table: what was measured, in one round or several."""
+
+    what: str
+    unit: str
+    values: list[float]
+    goal: Goal | None = None
+    note: str = ""
+    """Where it comes from or what it consists of; of the last round."""
+
+    @property
+    def value(self) -> float:
+        """The median of the rounds."""
+        return statistics.median(self.values)
+
+    @property
+    def verdict(self) -> str:
+        if self.goal is None:
+            return ""
+        return "met" if self.goal.met(self.value) else "MISSED"
+
+    @property
+    def spread(self) -> str:
+        """Smallest to largest, where there were several rounds."""
+        return f"{number(min(self.values))} to {number(max(self.values))}" if len(self.values) > 1 else ""
+
+
+def figure(what: str, value: float, unit: str, goal: Goal | None = None, note: str = "") -> Figure:
+    return Figure(what, unit, [value], goal, note)
+
+
+def merge(rounds: Iterable[Iterable[Figure]]) -> list[Figure]:
+    """The same figures of several rounds as one each, in the order of the first round."""
+    merged: dict[str, Figure] = {}
+    for figures in rounds:
+        for each in figures:
+            known = merged.setdefault(each.what, Figure(each.what, each.unit, [], each.goal))
+            known.values += each.values
+            known.note = each.note
+    return list(merged.values())
+
+
+def number(value: float) -> str:
+    """Three digits that count, and no more noise than that."""
+    if value >= 1_000_000:
+        return f"{value / 1e6:.2f} M"
+    if value >= 10_000:
+        return f"{value:,.0f}"
+    if value >= 100:
+        return f"{value:.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much each benchmark does. The defaults are for figures, `SMALL` is for correctness."""
+
+    fanout_streams: int = 1000
+    fanout_messages: int = 3000
+    paced_messages: int = 100
+    paced_rate: int = 20
+    sends: int = 20_000
+    latency_messages: int = 1000
+    latency_rate: int = 200
+    batches: int = 16
+    idle_streams: int = 5000
+    people: int = 20
+    rooms: int = 20
+    missed: int = 10_000
+    missed_in_logs: int = 10_000
+    history: int = 20_000
+    pages: int = 300
+    starts: int = 5
+    wire_calls: int = 5000
+    small: bool = field(default=False)
+
+
+SMALL = Sizes(
+    fanout_streams=40,
+    fanout_messages=120,
+    paced_messages=10,
+    paced_rate=40,
+    sends=300,
+    latency_messages=40,
+    batches=4,
+    idle_streams=60,
+    people=2,
+    rooms=4,
+    missed=320,
+    missed_in_logs=4500,  # more than a worker keeps in memory
+    history=500,
+    pages=12,
+    starts=1,
+    wire_calls=50,
+    small=True,
+)

