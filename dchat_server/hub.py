@@ -162,9 +162,10 @@ class Hub:
                 seats.setdefault(room, False)
             elif not member and not seats.get(room):
                 seats.pop(room, None)
-        stream.queue = []
-        for room, public in seats.items():
-            self._subscribe(stream, room, public)
+        if stream.mode != CLOSED:  # it may have been, while its memberships were read
+            stream.queue = []
+            for room, public in seats.items():
+                self._subscribe(stream, room, public)
         return self.cursor.snapshot()
 
     def go_live(self, stream: Stream) -> None:
@@ -307,8 +308,8 @@ class Hub:
         streams = [stream for stream in self._users.get(user, ()) if not stream.note(event.room, member)]
         if streams and member:
             # What was published before is flushed to those who were in the room then, not to the newcomer.
-            self.flush()
             self.cursor.move(shard, Position(position.epoch, position.offset - 1))
+            self.flush()
             for stream in streams:
                 if stream.wanted is None or event.room in stream.wanted:
                     self._subscribe(stream, event.room, False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import zlib
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -21,6 +21,8 @@ KINDS = ("public", "private", "dm")
 ROLES = ("owner", "moderator", "member", "reader")
 WRITERS = ("owner", "moderator", "member")
 MODERATORS = ("owner", "moderator")
+
+_START = datetime(1970, 1, 1, tzinfo=UTC)
 
 DURABLE_TYPES = ("message", "edit", "delete", "reaction", "member", "room")
 
