@@ -66,7 +66,7 @@ def parse_iso(text: str) -> int:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    ms = int(moment.timestamp() * 1000)
+    ms = (moment - _START) // timedelta(milliseconds=1)
     if ms >= _YEAR_10000_MS:
         raise ValueError("a time after the year 9999")
     return ms
