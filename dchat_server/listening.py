@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from typing import Any
 
 
 class ListenError(Exception):
@@ -27,14 +28,14 @@ def check_port(host: str, port: int) -> None:
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        for family, kind, protocol, _, address in found:
-            with socket.socket(family, kind, protocol) as probe:
-                # Connections that have just ended are no hindrance; a listener is, with SO_REUSEPORT or
-                # without.
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                if family == socket.AF_INET6:
-                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                probe.bind(address)
+        for family, _, _, _, address in found:
+            try:
+                _probe(family, address)
+            except OSError as problem:
+                # `localhost` is often two addresses, one of them of a family that is turned off here.
+                foreign = problem.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+                if not foreign or len(found) == 1:
+                    raise
     except OSError as problem:
         if problem.errno == errno.EADDRINUSE:
             raise PortInUse(host, port) from problem
@@ -46,3 +47,12 @@ def check_port(host: str, port: int) -> None:
             f"The server cannot listen on {host} ({problem.strerror}). "
             "Choose an address of this machine: --host 127.0.0.1, or --host 0.0.0.0 for all of them."
         ) from problem
+
+
+def _probe(family: int, address: Any) -> None:
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        # Connections that have just ended are no hindrance; a listener is, with SO_REUSEPORT or without.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        probe.bind(address)

@@ -301,6 +301,15 @@ def test_an_address_of_another_machine_is_refused_with_a_sentence(free_port):
         check_port("no.such.host.invalid", free_port)
 
 
+def test_a_name_with_an_address_of_a_family_that_is_off_can_be_listened_on(free_port, monkeypatch):
+    here = (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", free_port))
+    elsewhere = (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("192.0.2.1", free_port))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: [elsewhere, here])
+    check_port("localhost", free_port)
+    with socket.create_server(("127.0.0.1", free_port)), pytest.raises(PortInUse):
+        check_port("localhost", free_port)
+
+
 def test_worker_ids_are_never_the_same():
     assert len({new_worker_id() for _ in range(100)}) > 90
     assert str(os.getpid()) in new_worker_id()
