@@ -124,6 +124,14 @@ def test_a_hole_at_the_start_is_found(run: Run) -> None:
     assert any("came where 3 was next" in words for words in run.violations())
 
 
+def test_a_cursor_may_begin_a_little_before_the_head_that_was_known_but_then_without_a_hole(run: Run) -> None:
+    run.moved.entries.insert(1, event(2))
+    assert run.violations() == []
+    run.moved.entries.insert(1, event(1))
+    del run.moved.entries[2]
+    assert any("moved: lobby:3 came where 2 was next" in words for words in run.violations())
+
+
 def test_a_missing_end_is_found(run: Run) -> None:
     del run.steady.entries[at(run.steady, 10)]
     assert any("ended at 9 of 10" in words for words in run.violations())

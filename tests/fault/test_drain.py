@@ -134,7 +134,8 @@ async def test_a_rolling_restart_behind_a_balancer_loses_nothing_and_repeats_not
         errors = sum(writer.trouble for writer in writers)
         moved = sum(len(reader.told("reconnect")) for reader in readers)
         print(
-            f"heads {final}; streams ended {dict(ends)}, {moved} by `reconnect`; writers' trouble {errors} {dict(trouble)}"
+            f"heads {final}; streams ended {dict(ends)}, {moved} by `reconnect`; "
+            f"writers' trouble {errors} {dict(trouble)}"
         )
         assert not any(reader.record.gaps() for reader in readers)
         # Every stream that ended was told so: no reader had to find out by itself.
@@ -146,7 +147,7 @@ async def test_a_rolling_restart_behind_a_balancer_loses_nothing_and_repeats_not
 async def test_a_second_signal_does_not_cut_a_drain_short_and_nobody_waits_for_an_empty_worker(
     crew: Workers, http: aiohttp.ClientSession
 ) -> None:
-    (ada,), (room,) = await house(http, crew.urls, 1)
+    (ada,), _ = await house(http, crew.urls, 1)
     reader = Reader(ada, worker=0)
     reader.patience = False
     reader.start()

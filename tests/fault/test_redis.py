@@ -8,6 +8,7 @@ import time
 import aiohttp
 import pytest
 
+from tests.harness.checker import Attempt, Missed, violations
 from tests.harness.crowd import Reader, Writer, caught_up, run_of, stop_all
 from tests.harness.people import Person, crowd, house
 from tests.harness.processes import eventually
@@ -108,6 +109,68 @@ async def test_a_wiped_redis_is_announced_as_a_gap_to_open_streams_and_to_old_cu
                 await caught_up([late], {room: newer["seq"]})
                 await late.stop()
                 assert late.texts(room)[-1] == f"after {form}"
+
+
+async def test_a_tail_that_redis_lost_is_announced_to_who_saw_it_and_its_places_are_used_again_in_a_new_epoch(
+    http: aiohttp.ClientSession,
+) -> None:
+    with RedisServer(aof="always") as redis, Workers(redis.url, 2) as workers:
+        (ada, ben), (room, other, quiet) = await house(http, workers.urls, 2, rooms=3)
+        heads, cursor = await ben.sync()
+        watching = [Reader(ben, cursor=cursor, starts=heads, worker=at, seed=at).start() for at in range(2)]
+        attempts = []
+        for number in range(20):
+            for where in (room, other):
+                sent = await ada.send(where, f"{where} {number}", client_id=f"k{number}")
+                attempts.append(Attempt(ada.name, where, f"{where} {number}", "ok", sent["seq"], sent["epoch"]))
+        last = {where: await ada.head(where) for where in (room, other)}
+        await caught_up(watching, last)
+        before = watching[0].cursor
+        middle = Reader(ben, cursor=cursor, starts=heads, seed=7)
+        middle.patience, middle.restless = False, (15, 15)  # knows half of what there was
+        await middle.start().ended()
+        redis.process.kill()
+        await eventually(lambda: told_of_trouble(watching), "open streams say `degraded`")
+        redis.lose_tail(f'"text":"{room} 12"'.encode())
+        redis.restart()
+        await eventually(lambda: all(reader.record.gaps() for reader in watching), "open streams are told of the gap")
+        kept = heads[room] + 12
+        for reader in watching:
+            gaps = {where: (first, to) for where, first, to in reader.record.gaps()}
+            assert gaps[room][0] <= kept + 1
+            assert gaps[room][1] >= last[room]
+            assert gaps[other][1] >= last[other]
+            assert quiet not in gaps
+        for number in range(5):
+            for where in (room, other, quiet):
+                sent = await ada.send(where, f"{where} again {number}", client_id=f"a{number}")
+                if where == room and number == 0:
+                    assert sent["seq"] == kept + 1
+                attempts.append(Attempt(ada.name, where, f"{where} again {number}", "ok", sent["seq"], sent["epoch"]))
+        # What was lost can be sent again under its old key.
+        sent = await ada.send(room, f"{room} 19", client_id="k19")
+        attempts = [each for each in attempts if each.text != f"{room} 19"]
+        attempts.append(Attempt(ada.name, room, f"{room} 19", "ok", sent["seq"], sent["epoch"]))
+        # Whoever comes with a cursor from the lost tail is told, on a worker that never served it too.
+        late = []
+        for worker in range(2):
+            for form in ("sse", "ndjson", "poll"):
+                reader = Reader(ben, forms=(form,), cursor=before, worker=worker, seed=100 + len(late))
+                reader.record.entries = list(watching[0].record.entries)
+                stop = next(at for at, entry in enumerate(reader.record.entries) if isinstance(entry, Missed))
+                del reader.record.entries[stop:]
+                reader.record.starts = dict(heads)
+                late.append(reader.start())
+        await middle.stop()
+        middle.patience, middle.restless = True, None
+        middle.start()
+        found, final = await run_of([], [*watching, *late, middle], [room, other, quiet], lossy=True)
+        history = {where: await ada.history(where) for where in (room, other, quiet)}
+        found += violations(history, attempts, [reader.record for reader in watching], heads=final, lossy=True)
+        assert found == []
+        assert all(reader.record.gaps() for reader in late)
+        assert len({message["epoch"] for message in history[room]}) == 2
+        print(f"kept {kept} of {last[room]}; gaps {watching[0].record.gaps()}, late {late[0].record.gaps()}")
 
 
 async def comes_back(person: Person) -> bool:

@@ -177,12 +177,15 @@ def _own_order(attempts: Sequence[Attempt]) -> list[str]:
 class _Place:
     """Where a reader is in one room."""
 
-    __slots__ = ("covered", "covered_epoch", "epoch", "gap", "last", "reached")
+    __slots__ = ("covered", "covered_epoch", "epoch", "gap", "last", "reached", "start")
 
-    def __init__(self, last: int | None) -> None:
-        self.last = self.covered = last
-        """The last seq that came, and the last one before the cursor in hand; None: not known yet."""
-        self.reached = last or 0
+    def __init__(self, start: int | None) -> None:
+        self.start = start
+        """The head where the reader began. Its cursor may lie a little before that, never behind it."""
+        self.last: int | None = None
+        self.covered: int | None = None
+        """The last seq that came, and the last one before the cursor in hand; None: none yet."""
+        self.reached = start or 0
         self.epoch = self.covered_epoch = 0
         self.gap: tuple[int, int] | None = None
         """What may be missing before the next event, as the server said."""
@@ -227,6 +230,8 @@ def _step(where: str, place: _Place, entry: Saw) -> list[str]:
     """Judge the next event of a room, and move the place."""
     found = []
     expected = None if place.last is None else place.last + 1
+    if expected is None and place.start is not None and entry.seq > place.start:
+        expected = place.start + 1
     if entry.epoch < place.epoch:
         found.append(f"{where} has epoch {entry.epoch} after {place.epoch}")
     if place.gap is not None:

@@ -61,6 +61,14 @@ class RedisServer:
         self.process.kill()
         self.process = self._run(append=True)
 
+    def lose_tail(self, marker: bytes) -> None:
+        """Take from the append-only file what was written since `marker` was: what a crash takes from a server that
+        does not sync. Call it while the server is dead."""
+        assert not self.process.alive
+        (file,) = (self.folder / "appendonlydir").glob("*.incr.aof")
+        data = file.read_bytes()
+        file.write_bytes(data[: data.index(marker)])
+
     def _run(self, *, append: bool = False) -> Running:
         process = Running(self.name, self._command, self.folder, append=append)
         until(lambda: self._answers(process), f"{self.name} answers")
@@ -177,6 +185,19 @@ class RedisCluster:
     def close(self) -> None:
         for node in self.nodes:
             node.close()
+
+    def move_slots(self, source: RedisServer, target: RedisServer) -> int:
+        """Move all slots of one master that hold keys to another, as a reshard does; how many there were."""
+        source_id, target_id = source.ask("CLUSTER", "MYID"), target.ask("CLUSTER", "MYID")
+        slots = {int(source.ask("CLUSTER", "KEYSLOT", key)) for key in source.ask("KEYS", "*")}
+        for slot in sorted(slots):
+            target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", source_id)
+            source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", target_id)
+            while keys := source.ask("CLUSTER", "GETKEYSINSLOT", slot, 20):
+                source.ask("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
+            for node in (target, source, *self.nodes):
+                node.ask("CLUSTER", "SETSLOT", slot, "NODE", target_id)
+        return len(slots)
 
     def _join(self) -> None:
         masters, others = self.nodes[:3], self.nodes[3:]
