@@ -30,7 +30,7 @@ from tests.harness.workers import Worker
 
 PASSWORD = "correct horse"
 NDJSON = "application/x-ndjson"
-EXAMPLES = 25
+EXAMPLES = 40
 
 SCHEMA_CANNOT_SAY = {
     "addReaction": "what kind of character: assigned, printable",
@@ -121,8 +121,8 @@ class World:
     def aim(self, case: Case) -> None:
         """Let most requests that are well-formed so far name things that exist: chance finds none."""
         chance = zlib.crc32(repr((case.path_parameters, case.query, case.headers, case.body)).encode())
+        case.freeze_metadata()  # what is put in below is as well-formed as what it replaces
         components = case.meta.components if case.meta is not None else {}
-        case.freeze_metadata()  # what is put in is as well-formed as what it replaces
 
         def well_formed(where: ParameterLocation) -> bool:
             return where not in components or components[where].mode is GenerationMode.POSITIVE
@@ -143,7 +143,8 @@ class World:
             query = case.query = dict(query or {})
             if str(query.get("poll", "60")).isdigit():
                 query["poll"] = int(chance % 50 == 0)  # a stream would not end, a long poll would take its time
-        case.body = plain(case.body)
+        if isinstance(case.body, dict | list):
+            case.body = plain(case.body)
 
     def next_of(self, path: str) -> str:
         """The cursor of a list's second page."""
@@ -185,8 +186,11 @@ def test_every_answer_is_one_the_document_names(case: Case, furnished: World) ->
         furnished.sign_in()  # the request before may have ended the token
     furnished.aim(case)
     passed_over: list[CheckFunction] = [positive_data_acceptance] if operation in SCHEMA_CANNOT_SAY else []
-    if case.media_type == NDJSON:
-        passed_over.append(negative_data_rejection)  # a broken line is refused in the answer's own line
+    modes = [part.mode for part in case.meta.components.values()] if case.meta is not None else []
+    if case.media_type == NDJSON or GenerationMode.NEGATIVE not in modes:
+        # A broken line is refused in the answer's own line. And what was well-formed counts as broken once `aim` has
+        # touched it, when it is measured again in its encoded form.
+        passed_over.append(negative_data_rejection)
     response = case.call_and_validate(
         base_url=furnished.url,
         session=furnished.http,
@@ -229,7 +233,6 @@ def test_a_stream_of_json_lines_holds_documented_events(furnished: World) -> Non
         told = []
         for line in response.iter_lines(chunk_size=1):
             told.append(json.loads(line))
-
             EVENT.validate(told[-1])
             if told[-1]["type"] == "resumed":
                 break
