@@ -226,6 +226,9 @@ async def _serve(config: Config, redis_url: str, worker_id: str, on_ready: Calla
             on_ready()
             log.info("ready", worker=worker_id, host=config.host, port=config.port)
             signum = await stopping
+            app[WORKER].draining = True
+            if config.reuse_port:
+                await site.stop()  # the other workers of this port take what comes now
             await _drain(app[WORKER], signum)
             await runner.cleanup()
     except (BackendUnavailable, ClusterMismatch) as error:
@@ -236,7 +239,6 @@ async def _serve(config: Config, redis_url: str, worker_id: str, on_ready: Calla
 
 async def _drain(worker: Worker, signum: signal.Signals) -> None:
     """Say that we are going, wait for a balancer to hear it, send streams away, and let new ones go elsewhere."""
-    worker.draining = True
     log.info("draining", streams=worker.hub.count)
     # Somebody at a terminal who pressed Ctrl-C has no balancer in front.
     notice_s = 0.0 if signum == signal.SIGINT else min(1.0, worker.config.drain_s / 4)
