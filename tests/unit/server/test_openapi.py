@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from importlib import resources
 from typing import Any
 
 import pytest
@@ -156,3 +157,10 @@ def test_a_message_has_a_text_or_is_deleted():
 def test_the_document_is_made_once_and_is_json():
     assert document() is DOCUMENT
     assert json.loads(json.dumps(DOCUMENT)) == DOCUMENT
+
+
+def test_the_page_needs_nothing_its_policy_forbids_and_makes_no_html_of_text():
+    web = resources.files("dchat_server") / "web"
+    page, script = ((web / name).read_text("utf-8") for name in ("docs.html", "docs.js"))
+    assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]*\ssrc=)|https?://", page)
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|\.style\b|https?://", script)
