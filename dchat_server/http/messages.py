@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from urllib.parse import unquote
 
 import orjson
 from aiohttp import web
@@ -143,7 +142,7 @@ async def _react(request: web.Request, add: bool) -> web.StreamResponse:
     who = await principal_of(request, scope="write")
     worker, room = request.app[WORKER], room_of(request)
     await worker.rooms.check_readable(who.user, room)
-    emoji = unquote(request.match_info["emoji"])
+    emoji = request.match_info["emoji"]
     react = worker.publisher.react(room, who.user, seq_of(request), emoji, add)
     return answer({"message": wire.message_object(await asyncio.shield(react))})
 

@@ -31,7 +31,7 @@ if action == 'leave' or action == 'kick' then
   if ARGV[12] ~= '1' and not among(theirs, ARGV[11]) then return {'forbidden', ''} end
   redis.call('HDEL', members, user)
 else
-  if room.archived then return {'room_archived', ''} end
+  if room.archived and action ~= 'role' then return {'room_archived', ''} end
   if theirs and action ~= 'role' then return {'unchanged', theirs} end
   if theirs == role then return {'unchanged', theirs} end
   if theirs and ARGV[12] ~= '1' and not among(theirs, ARGV[11]) then return {'forbidden', ''} end
