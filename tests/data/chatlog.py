@@ -24,8 +24,9 @@ _SPOKEN = {
         Ўзбекистон їжак""",
     "devanagari": """नमस्ते सब लोग मुझे लगता है कि क्षमा कीजिए स्त्री ज्ञान র\u200d্যাব ক্ষ தமிழ் நாடு ภาษาไทย ที่นี่
         ကျေးဇူး ខ្មែរ""",
-    "emoji": """👍 🎉 😀 👩\u200d💻 👨\u200d👩\u200d👧\u200d👦 🏳\ufe0f\u200d🌈 🏴\u200d☠\ufe0f 👍🏽 🇩🇪 🇯🇵 
-        ❤\ufe0f\u200d🔥 1\ufe0f\u20e3 🫠 ☃\ufe0e ☃\ufe0f 🧑🏿\u200d🚀 🏴\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f""",
+    "emoji": """👍 🎉 😀 👩\u200d💻 👨\u200d👩\u200d👧\u200d👦 🏳\ufe0f\u200d🌈 🏴\u200d☠\ufe0f 👍🏽 🇩🇪 🇯🇵
+        ❤\ufe0f\u200d🔥 1\ufe0f\u20e3 🫠 ☃\ufe0e ☃\ufe0f 🧑🏿\u200d🚀
+        🏴\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f""",
     # Equal looks of unequal texts: nobody may make them equal on the way.
     "marks": """Z̴̡̛͓a̷͎͌l̸̰̈́g̵͙̈́o̶̲͒ e\u0301 \u00e9 q\u0323\u0307 q\u0307\u0323 n\u0303 \u00f1 \ufb01 \u017f \u212b \u00c5 A\u030a
         \uac00 \u1100\u1161""",

@@ -1,0 +1,33 @@
+"""Servers that the end-to-end tests share: one Redis with three workers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from tests.harness.people import web
+from tests.harness.redis import RedisServer
+from tests.harness.workers import Workers
+
+
+@pytest.fixture(scope="session")
+def shared_workers() -> Iterator[Workers]:
+    with RedisServer(aof="everysec") as server, Workers(server.url, 3) as workers:
+        yield workers
+
+
+@pytest.fixture
+def workers(shared_workers: Workers) -> Workers:
+    """Three workers on one Redis, all ready, whatever the test before has done to them."""
+    shared_workers.revive()
+    return shared_workers
+
+
+@pytest_asyncio.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    """A plain HTTP client."""
+    async with web() as session:
+        yield session
