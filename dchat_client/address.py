@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import quote, urlsplit
 
+from dchat_client.errors import NotFound
+
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -27,7 +29,11 @@ def parse_urls(text: str) -> tuple[str, ...]:
 
 
 def segment(text: str) -> str:
-    """Return `text` as one segment of a path, whatever it contains."""
-    quoted = quote(text, safe="")
-    # "." and ".." would be taken as directories; no room or user has such a name.
-    return quoted.replace(".", "%2E") if quoted in (".", "..") else quoted
+    """Return `text` as one segment of a path, whatever it contains.
+
+    Raises NotFound for "", "." and "..", which cannot stand in one: on the way they would become another
+    address.
+    """
+    if text in ("", ".", ".."):
+        raise NotFound(f"nothing can be called {text!r}", code="not_found", status=404)
+    return quote(text, safe="", errors="replace")

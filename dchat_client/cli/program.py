@@ -101,9 +101,12 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         sys.stdout.flush()
     except click.exceptions.Exit as exit_:
         code = exit_.exit_code
-    except click.ClickException as error:
+    except click.UsageError as error:
         error.show()
-        code = USAGE if isinstance(error, click.UsageError) else FAILED
+        code = USAGE
+    except click.ClickException as error:
+        face.error(clean(error.format_message()))
+        code = FAILED
     except (KeyboardInterrupt, click.Abort):
         face.error("interrupted") if sys.stderr.isatty() else None
         code = INTERRUPTED

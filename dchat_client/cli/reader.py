@@ -236,7 +236,8 @@ class Reader:
         elif status.phase is Phase.DEGRADED:
             self._face.say(f"The server has trouble ({clean(status.reason)}); messages may come late.")
         elif status.phase is Phase.LIVE and before is not Phase.LIVE:
-            self._face.say("Connected." if before is Phase.CONNECTING and item.hello else "All is well again.")
+            again = " again" if before is Phase.RECONNECTING else ""
+            self._face.say(f"Connected{again}." if item.hello else "All is well again.")
         if status.phase is not Phase.CONNECTING:
             self._phase = status.phase
 

@@ -234,8 +234,10 @@ class _Stream:
 
     def _summary(self, start: str) -> None:
         also = f", {self._repeats} of them before" if self._repeats else ""
-        blank = f"; {self._blank} blank lines were left out" if self._blank else ""
-        self._face.say(f"{start}{self._stored} messages are in {clean(self._room)}{also}{blank}.")
+        lines = "1 blank line was" if self._blank == 1 else f"{self._blank} blank lines were"
+        blank = f"; {lines} left out" if self._blank else ""
+        messages = "1 message is" if self._stored == 1 else f"{self._stored} messages are"
+        self._face.say(f"{start}{messages} in {clean(self._room)}{also}{blank}.")
 
 
 async def _read_ahead(descriptor: int) -> AsyncIterator[list[bytes | Exception]]:

@@ -110,7 +110,9 @@ async def _run(
         if stored is not None:
             face.say("Going on where it stopped; -n 10 shows the last messages instead.")
         reader = Reader(face, connection, session, Output(face, lines, command), file)
-        await reader.run(rooms, Start(count=count or 0, everything=from_start), first_patience_s=_FIRST_PATIENCE_S)
+        # A place without a cursor was kept in the middle of catching up.
+        start = Start(count=count or 0, everything=from_start or (stored is not None and stored.cursor is None))
+        await reader.run(rooms, start, first_patience_s=_FIRST_PATIENCE_S)
 
 
 def _place(
