@@ -25,6 +25,7 @@ they are the larger half, so closing ten thousand streams costs ten thousand swe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 import orjson
@@ -199,11 +200,11 @@ class Hub:
     def close(self, stream: Stream, *last: Frame) -> None:
         """Write the last words and close."""
         if stream.mode != CLOSED:
-            out = stream.out
-            if last:
-                out.write(stream.encode(last, None))
             self.drop(stream)
-            out.close()
+            with suppress(Exception):  # a transport that is closed already: its connection_lost is on the way
+                if last:
+                    stream.out.write(stream.encode(last, None))
+                stream.out.close()
 
     def cut(self, stream: Stream) -> None:
         """Close a stream that does not keep up, without waiting for its buffer."""

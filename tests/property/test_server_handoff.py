@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from unittest import mock
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
@@ -159,8 +159,8 @@ class Handoff(RuleBasedStateMachine):
 TestHandoff = Handoff.TestCase
 TestHandoff.settings = settings(
     max_examples=120,
-    phases=[__import__("hypothesis").Phase.generate],
     stateful_step_count=50,
     deadline=None,
     suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking takes minutes; a failure can be read as it is
 )
