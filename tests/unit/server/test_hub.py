@@ -11,9 +11,10 @@ import pytest
 from dchat_server import hub as hub_module
 from dchat_server import wire
 from dchat_server.cursor import Cursor
-from dchat_server.hub import CLOSED, LIVE, LIVE_LINES, REPLAYING, Hub, Stream
+from dchat_server.hub import Hub
 from dchat_server.model import Control, Event, Position
 from dchat_server.ports import Batch
+from dchat_server.stream import CLOSED, LIVE, LIVE_LINES, REPLAYING, Stream
 from tests.property.sse import decode
 
 
@@ -339,6 +340,15 @@ def test_a_room_whose_streams_go_one_by_one_keeps_few_dead_ones(hub: Hub) -> Non
     for number, stream in enumerate(streams, 1):
         hub.drop(stream)
         assert len(channel.streams) <= 2 * (2000 - number) + 20
+    assert not hub.rooms_on(0)
+
+
+def test_a_room_is_forgotten_when_who_is_left_in_it_are_streams_that_were_closed(hub: Hub, feed: Feed) -> None:
+    gone, _ = stream_in(hub, ["a1"], "ada")
+    stream_in(hub, ["a1"], "bob")
+    hub.drop(gone)
+    hub.publish(feed.batch(feed.member("a1", "bob", None)))
+    hub.flush()
     assert not hub.rooms_on(0)
 
 
