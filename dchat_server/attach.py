@@ -11,10 +11,11 @@ from typing import Any, Protocol
 from dchat_server import wire
 from dchat_server.cursor import Cursor
 from dchat_server.errors import ChatError
-from dchat_server.hub import CLOSED, Hub, Stream
+from dchat_server.hub import Hub
 from dchat_server.model import Event, Position
 from dchat_server.ports import RoomLog, RoomStore
 from dchat_server.pump import Pump
+from dchat_server.stream import CLOSED, Stream
 from dchat_server.wire import Frame
 
 CATCH_UP_S = 3.0

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 
-from dchat_server.hub import Hub, Stream
+from dchat_server.hub import Hub
+from dchat_server.stream import Stream
 from dchat_server.wire import Frame, control_frame
 
 WAVES = 20

@@ -172,6 +172,7 @@ class Hub:
             channel = touched[0]
             frames, channel.pending = channel.pending, []
             self._deliver(channel.streams, frames, cursor)
+            self._sweep_empty(touched)
             return
         shares: dict[Stream, list[list[Frame]]] = {}
         for channel in touched:
@@ -187,6 +188,7 @@ class Hub:
             groups.setdefault(tuple(map(id, parts)), []).append(stream)
         for streams in groups.values():
             self._deliver(streams, [item for part in shares[streams[0]] for item in part], cursor)
+        self._sweep_empty(touched)
 
     def _deliver(self, streams: list[Stream], frames: list[Frame], cursor: bytes) -> None:
         data = wire.sse(frames, cursor)
@@ -337,6 +339,12 @@ class Hub:
         channel.streams = channel.live()
         channel.dead = 0
         self._forget(channel)
+
+    def _sweep_empty(self, channels: Sequence[Channel]) -> None:
+        """Forget the channels whose last stream went while something was still to be sent there."""
+        for channel in channels:
+            if channel.dead >= len(channel.streams):
+                self._sweep(channel)
 
     def _forget(self, channel: Channel) -> None:
         if not channel.streams and not channel.pending:

@@ -20,8 +20,8 @@ from dchat_server.http.body import answer, query_int
 from dchat_server.http.parts import ACCOUNTS, SLOTS
 from dchat_server.http.takeover import LIVE_BUFFER, Gone, StreamConnection, head_bytes, take_over
 from dchat_server.http.worker import WORKER, Worker
-from dchat_server.hub import CLOSED, Stream
 from dchat_server.model import is_name, iso, parse_iso
+from dchat_server.stream import CLOSED, Stream
 
 MAX_ROOMS = 200
 MAX_POLL_S = 60

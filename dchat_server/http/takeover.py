@@ -23,7 +23,8 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.web_protocol import RequestHandler
 
-from dchat_server.hub import CLOSED, REPLAYING, Hub, Stream
+from dchat_server.hub import Hub
+from dchat_server.stream import CLOSED, REPLAYING, Stream
 
 SEND_BUFFER = 128 * 1024
 """What the kernel may hold for a client that does not read. Left alone it hides 4 MB."""

@@ -15,9 +15,10 @@ from dchat_server import wire
 from dchat_server.attach import Opened, Opener
 from dchat_server.cursor import Cursor
 from dchat_server.errors import ChatError
-from dchat_server.hub import CLOSED, REPLAYING, Hub, Stream
+from dchat_server.hub import Hub
 from dchat_server.model import DURABLE_TYPES, Draft, Event
 from dchat_server.pump import Pump
+from dchat_server.stream import CLOSED, REPLAYING, Stream
 from tests.fakes import MemoryCluster, MemoryFeed, MemoryNodes, MemoryRoomLog, MemoryRoomStore
 from tests.property.sse import decode
 
