@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -26,7 +25,7 @@ from dchat_client import __version__
 from dchat_client.address import LOOPBACK, segment
 from dchat_client.answers import MAX_ERROR_BYTES, answer_of, decoded, field, first_bytes, lines_of, refusal
 from dchat_client.backoff import Backoff
-from dchat_client.errors import ChatError, Refused, ServerFault, Unreachable
+from dchat_client.errors import ChatError, Refused, ServerFault, Unreachable, os_words
 from dchat_client.outbox import Answer, Entry
 from dchat_client.session import Attach
 
@@ -283,9 +282,5 @@ def _surely_not_done(error: ChatError) -> bool:
 
 
 def _words(error: BaseException) -> str:
-    cause = getattr(error, "os_error", None)
-    if isinstance(cause, OSError) and cause.errno:
-        # asyncio puts addresses into the text; a failed look-up of a name has a number of its own kind,
-        # below 0.
-        return (os.strerror(cause.errno) if cause.errno > 0 else cause.strerror or str(cause)).lower()
-    return str(error) or type(error).__name__
+    cause = getattr(error, "os_error", error)
+    return os_words(cause) if isinstance(cause, OSError) else str(error) or type(error).__name__

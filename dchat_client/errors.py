@@ -6,6 +6,8 @@ sentence; `next_step` says what to do about it, where there is something.
 
 from __future__ import annotations
 
+import os
+
 _NEXT_STEPS = {
     "unauthorized": "Sign in with: dchat login",
     "bad_credentials": "Check the user name and the password; dchat register makes a new account.",
@@ -105,6 +107,14 @@ def from_problem(status: int, problem: object, *, retry_after_s: float | None = 
         status=status,
         retry_after_s=retry_after_s,
     )
+
+
+def os_words(error: OSError) -> str:
+    """Return what the system says, in a few words: "connection refused"."""
+    if not error.errno:
+        return str(error) or type(error).__name__
+    # asyncio puts addresses into the text; a failed look-up of a name has a number of its own kind, below 0.
+    return (os.strerror(error.errno) if error.errno > 0 else error.strerror or str(error)).lower()
 
 
 def _word(problem: object, name: str) -> str:

@@ -16,7 +16,7 @@ import click
 from dchat_client.cli.face import Face
 from dchat_client.cli.program import FAILED, UNREACHABLE, exit_code
 from dchat_client.config import ConfigError
-from dchat_client.errors import ChatError
+from dchat_client.errors import ChatError, os_words
 from dchat_client.terminal import clean
 
 if TYPE_CHECKING:
@@ -95,9 +95,7 @@ class _Doctor:
         try:
             found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except OSError as error:
-            raise Finding(
-                error.strerror or str(error), "Check the spelling of the address and your DNS.", UNREACHABLE
-            ) from None
+            raise Finding(os_words(error), "Check the spelling of the address and your DNS.", UNREACHABLE) from None
         return ", ".join(dict.fromkeys(str(address[0]) for *_, address in found))
 
     async def _connect(self, host: str, port: int) -> str:
@@ -108,8 +106,7 @@ class _Doctor:
         except TimeoutError:
             raise Finding("no answer within 5 s", "A firewall may be in between.", UNREACHABLE) from None
         except OSError as error:
-            words = (error.strerror or str(error)).lower()
-            raise Finding(words, "Is the server running there? Is the port right?", UNREACHABLE) from None
+            raise Finding(os_words(error), "Is the server running there? Is the port right?", UNREACHABLE) from None
         writer.close()
         return f"{(time.monotonic() - began) * 1000:.1f} ms"
 

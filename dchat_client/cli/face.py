@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
     from dchat_client.connection import Connection
 
 _T = TypeVar("_T")
+
+
+class OutputClosed(Exception):
+    """Nobody reads our output any more.
+
+    Not an OSError: click takes a broken pipe for itself and ends with 1.
+    """
 
 
 class Face:
@@ -85,8 +93,18 @@ class Face:
         return sys.stdout.isatty()
 
     def data(self, text: str) -> None:
-        """Write one line of data; cleaned by the caller."""
-        sys.stdout.write(text + "\n")
+        """Write one line of data; cleaned by the caller. Raises OutputClosed."""
+        self.write(text + "\n")
+
+    def write(self, text: str) -> None:
+        """Write text as it is. Raises OutputClosed."""
+        with _closing():
+            sys.stdout.write(text)
+
+    def flush(self) -> None:
+        """Bring out all data written so far. Raises OutputClosed."""
+        with _closing():
+            sys.stdout.flush()
 
     def json(self, value: Any) -> None:
         """Write one value as a line of JSON."""
@@ -114,8 +132,17 @@ class Face:
             self._progress = True
 
     def _line(self, text: str) -> None:
-        if self._progress:
-            sys.stderr.write("\r\x1b[K")
-            self._progress = False
-        sys.stderr.write(text + "\n")
-        sys.stderr.flush()
+        with _closing():
+            if self._progress:
+                sys.stderr.write("\r\x1b[K")
+                self._progress = False
+            sys.stderr.write(text + "\n")
+            sys.stderr.flush()
+
+
+@contextmanager
+def _closing() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise OutputClosed from None

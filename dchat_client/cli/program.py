@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from dchat_client import __version__
-from dchat_client.cli.face import Face
+from dchat_client.cli.face import Face, OutputClosed
 from dchat_client.config import ConfigError
 from dchat_client.errors import Busy, ChatError, NotFound, SignInNeeded, Unreachable
 from dchat_client.terminal import clean
@@ -98,7 +98,6 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
             stream.reconfigure(errors="backslashreplace")
     try:
         code: Any = dchat.main(args=args, prog_name="dchat", standalone_mode=False)
-        sys.stdout.flush()
     except click.exceptions.Exit as exit_:
         code = exit_.exit_code
     except click.UsageError as error:
@@ -110,7 +109,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     except (KeyboardInterrupt, click.Abort):
         face.error("interrupted") if sys.stderr.isatty() else None
         code = INTERRUPTED
-    except BrokenPipeError:
+    except OutputClosed:
         code = BROKEN_PIPE
     except ChatError as error:
         face.error(clean(error.detail), error.next_step)

@@ -21,7 +21,7 @@ import click
 
 from dchat_client.backoff import Backoff
 from dchat_client.bookmark import BookmarkFile
-from dchat_client.cli.face import Face
+from dchat_client.cli.face import Face, OutputClosed
 from dchat_client.cli.lines import Lines
 from dchat_client.connection import Connection
 from dchat_client.errors import ChatError
@@ -65,10 +65,10 @@ class Output:
             self._size += len(line)
 
     def flush(self) -> None:
-        """Write what is held, in one go. Raises BrokenPipeError when nobody reads it any more."""
+        """Write what is held, in one go. Raises OutputClosed when nobody reads it any more."""
         if self._held:
-            sys.stdout.write("".join(self._held))
-            sys.stdout.flush()
+            self._face.write("".join(self._held))
+            self._face.flush()
             self._held.clear()
             self._size = 0
 
@@ -112,7 +112,7 @@ class Reader:
         self._phase = Phase.CONNECTING
 
     async def run(self, rooms: Iterable[str], start: Start, *, first_patience_s: float) -> None:
-        """Read until cancelled. Raises ChatError, and BrokenPipeError when standard output is closed."""
+        """Read until cancelled. Raises ChatError, and OutputClosed when standard output is closed."""
         rooms = tuple(rooms)
         async with (
             _ends_with_stdout(),
@@ -244,7 +244,7 @@ class Reader:
 
 @asynccontextmanager
 async def _ends_with_stdout() -> AsyncIterator[None]:
-    """End with BrokenPipeError as soon as the reader of our output is gone, not only at the next message.
+    """End with OutputClosed as soon as the reader of our output is gone, not only at the next message.
 
     On Linux a pipe's writing end becomes "readable" exactly when its last reader left.
     """
@@ -269,7 +269,7 @@ async def _ends_with_stdout() -> AsyncIterator[None]:
         yield
     except asyncio.CancelledError:
         if gone:
-            raise BrokenPipeError from None
+            raise OutputClosed from None
         raise
     finally:
         if watched:

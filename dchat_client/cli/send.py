@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -224,7 +224,7 @@ class _Stream:
 
     def _check(self) -> None:
         if self._as_json:
-            sys.stdout.flush()
+            self._face.flush()
         if self._refused is None or self._refused.error is None:
             return
         error = self._refused.error
@@ -251,10 +251,10 @@ async def _read_ahead(descriptor: int) -> AsyncIterator[list[bytes | Exception]]
     wake = asyncio.Event()
     ended = False
 
-    def put(line: bytes | Exception) -> None:
+    def put(lines: Sequence[bytes | Exception]) -> None:
         with changed:
             changed.wait_for(lambda: len(ready) < 2000)
-            ready.append(line)
+            ready.extend(lines)
         tell()
 
     def tell() -> None:
@@ -264,10 +264,10 @@ async def _read_ahead(descriptor: int) -> AsyncIterator[list[bytes | Exception]]
     def read() -> None:
         nonlocal ended
         try:
-            for line in lines_of(descriptor):
-                put(line)
+            for lines in lines_of(descriptor):
+                put(lines)
         except (UnfitText, OSError) as error:
-            put(error)
+            put([error])
         ended = True
         tell()
 

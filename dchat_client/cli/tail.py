@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -128,14 +129,11 @@ def _place(
     if cursor_file is not None:
         return stack.enter_context(BookmarkFile(cursor_file, about))
     profile = face.profile
-    # Another server, user or use is another place: two readers of one place would take events from each
-    # other.
+    # Another server, user or use is another place: readers of one place would take events from each other.
     use = f"exec {command}" if command is not None else "json" if as_json else "text"
     owner = _digest(*sorted(profile.urls), profile.username or "", face.token or "" if profile.token else "")
     name = "+".join(sorted(rooms)) if rooms else "@all"
-    if len(name) > 100 or not all(
-        part.isascii() and part.replace("-", "a").replace("_", "a").replace(".", "a").isalnum() for part in rooms
-    ):
+    if not re.fullmatch(r"[\w.@+-]{1,100}", name, re.ASCII):
         name = _digest(name)
     path = face.folders.bookmark_file(profile.name, f"{name}.{owner}.{_digest(use)}")
     try:

@@ -19,24 +19,29 @@ class UnfitText(Exception):
         self.line = line
 
 
-def lines_of(descriptor: int) -> Iterator[bytes]:
-    """Yield the lines of a file descriptor without their "\\n" or "\\r\\n", as soon as each is complete.
+def lines_of(descriptor: int) -> Iterator[list[bytes]]:
+    """Yield the lines of a file descriptor, those that came together as one list, without their "\\n" or
+    "\\r\\n", as soon as each is complete.
 
     Reads the descriptor itself, not sys.stdin: a thread may wait here while the program ends. Raises
     UnfitText for a line over 16 MiB, and OSError.
     """
-    rest, number = bytearray(), 0
+    number = 0
+    parts: list[bytes] = []  # of the line that is not complete yet; joined once, or long lines would cost squares
+    size = 0
     while part := os.read(descriptor, 1 << 16):
         first, *more = part.split(b"\n")
-        rest += first
-        for line in more:
-            number += 1
-            yield bytes(rest).removesuffix(b"\r")
-            rest = bytearray(line)
-        if len(rest) > _MAX_LINE_BYTES:
+        parts.append(first)
+        size += len(first)
+        if more:
+            lines = [b"".join(parts), *more[:-1]]
+            parts, size = [more[-1]], len(more[-1])
+            number += len(lines)
+            yield [line.removesuffix(b"\r") for line in lines]
+        if size > _MAX_LINE_BYTES:
             raise UnfitText("is longer than 16 MiB", number + 1)
-    if rest:
-        yield bytes(rest).removesuffix(b"\r")
+    if rest := b"".join(parts):
+        yield [rest.removesuffix(b"\r")]
 
 
 def decoded(raw: bytes, line: int | None = None) -> str:
