@@ -86,7 +86,7 @@ async def running_worker(config: Config, redis_url: str, name: str) -> AsyncIter
         on_control=on_control,
         slots=PING_SLOTS,
     )
-    pump = Pump(feed, hub, room_store, on_break=lambda: worker.spawn(_close_dead(worker, accounts)))
+    pump = Pump(feed, hub, room_log, on_break=lambda: worker.spawn(_close_dead(worker, accounts)))
     history = History(room_log)
     worker = Worker(
         name=name,

@@ -18,7 +18,7 @@ from dchat_server.cursor import Cursor
 from dchat_server.errors import ChatError
 from dchat_server.hub import Hub
 from dchat_server.model import Event
-from dchat_server.ports import Batch, Feed, FeedDown, Lost, Overtaken, RoomStore
+from dchat_server.ports import Batch, Feed, FeedDown, Lost, Overtaken, RoomLog
 
 GRACE_S = 0.5
 ALIVE_S = 5.0
@@ -33,8 +33,8 @@ class Pump:
     """Runs the feed's readers. `start` once, `stop` once. `on_break` is called when entries of the feed may have been
     missed: what was announced there must then be asked for."""
 
-    def __init__(self, feed: Feed, hub: Hub, rooms: RoomStore, on_break: Callable[[], None] = lambda: None) -> None:
-        self._feed, self._hub, self._rooms, self._on_break = feed, hub, rooms, on_break
+    def __init__(self, feed: Feed, hub: Hub, room_log: RoomLog, on_break: Callable[[], None] = lambda: None) -> None:
+        self._feed, self._hub, self._log, self._on_break = feed, hub, room_log, on_break
         self._tasks: list[asyncio.Task[None]] = []
         self._heard: dict[int, float] = {}
         self._down: set[int] = set()
@@ -111,7 +111,8 @@ class Pump:
                         await asyncio.sleep(0)
             elif isinstance(change, Lost):
                 log.error("log_tail_lost", shard=change.shard, position=change.position)
-                self._hub.lost(change.shard, change.position, await self._heads(change.shard))
+                kept = await self._kept(change.shard, change.position.offset)
+                self._hub.lost(change.shard, change.position, kept)
                 self._on_break()
             else:
                 log.warning("feed_overtook_reader", shard=change.shard)
@@ -120,17 +121,19 @@ class Pump:
         self._hub.flush()
         self._advanced.set()
 
-    async def _heads(self, shard: int) -> dict[str, int]:
-        """How far the rooms of a shard reach now. Waits for Redis: without it there is nothing to read either."""
-        rooms = self._hub.rooms_on(shard)
-        while True:
-            try:
-                seats = await self._rooms.seats("", rooms)
-            except ChatError as error:
-                log.warning("heads_unknown", shard=shard, error=str(error))
-                await asyncio.sleep(0.2)
-            else:
-                return {room: seat.room.head if seat else 0 for room, seat in zip(rooms, seats, strict=True)}
+    async def _kept(self, shard: int, offset: int) -> dict[str, int]:
+        """The last seq up to `offset` of each room of a shard; what its log holds behind that was written since. Waits
+        for Redis: without it there is nothing to read either."""
+        kept: dict[str, int] = {}
+        for room in self._hub.rooms_on(shard):
+            while room not in kept:
+                try:
+                    first, _ = await self._log.locate(room, offset=offset)
+                    kept[room] = max(first - 1, 0)
+                except ChatError as error:
+                    log.warning("loss_unknown", shard=shard, error=str(error))
+                    await asyncio.sleep(0.2)
+        return kept
 
     def _mark_down(self, at: int) -> None:
         if not self._down:

@@ -77,6 +77,10 @@ class Rig:
 
         self.now(turns())
 
+    def wait(self, seconds: float) -> None:
+        """Let time-outs pass."""
+        self.now(asyncio.sleep(seconds))
+
     async def gate(self) -> None:
         future: asyncio.Future[None] = self.loop.create_future()
         self.gates.append(future)
@@ -112,6 +116,11 @@ class Rig:
     def events(self, room: str) -> list[Event]:
         return self.cluster.home(room).rooms[room].log
 
+    def log_of(self, room: str) -> list[Event]:
+        """The same, for a room that may be gone."""
+        here = self.cluster.home(room).rooms.get(room)
+        return here.log if here is not None else []
+
     def stays(self, user: str, room: str) -> list[tuple[int, float]]:
         """From which seq to which seq somebody was in the room."""
         out: list[tuple[int, float]] = []
@@ -136,7 +145,7 @@ class Worker:
         self.feed = MemoryFeed(nodes)
         positions = rig.now(self.feed.start(backlog=3))
         self.hub = Hub([positions[shard] for shard in sorted(positions)], rig.cluster.shard)
-        self.pump = Pump(self.feed, self.hub, rooms)
+        self.pump = Pump(self.feed, self.hub, log)
         self.opener = Opener(self.hub, self.pump, log, rooms, nodes.state, name)
         self._publishing: asyncio.Task[None] | None = None
 
