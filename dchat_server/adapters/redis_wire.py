@@ -41,6 +41,11 @@ class RedisWire(asyncio.Protocol):
         """Connect and take over. Raises RedisError, OSError."""
         await connection.connect()  # type: ignore[no-untyped-call]
         writer = connection._writer
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():  # redis-py swallows what it is cancelled with while it connects
+            if writer is not None:
+                writer.transport.abort()
+            raise asyncio.CancelledError
         assert writer is not None
         wire = cls(writer)
         writer.transport.set_protocol(wire)
