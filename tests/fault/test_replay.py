@@ -8,7 +8,7 @@ import time
 import aiohttp
 import orjson
 
-from tests.harness.crowd import Reader, caught_up, run_of
+from tests.harness.crowd import Reader, Writer, caught_up, run_of
 from tests.harness.people import Person, house
 from tests.harness.processes import eventually
 from tests.harness.workers import Workers
@@ -35,6 +35,10 @@ async def test_a_cursor_of_long_ago_is_answered_in_full_in_every_form_on_a_worke
     half = await people[0].ask("GET", "/v1/sync", worker=1)
     await asyncio.gather(*(pour(person, room, 700, 2) for person, room in zip(people, rooms, strict=True)))
     workers[0].restart()
+    # While they are at it, people go on talking.
+    others = [Person(http, workers.urls[1:], person.name, person.token) for person in people]
+    writers = [Writer(person, room, pause_s=0.001).start() for person, room in zip(others, rooms, strict=True)]
+    await asyncio.sleep(0.1)
     readers = [
         Reader(people[at % 4], forms=(form,), worker=worker, cursor=cursor, starts=heads, seed=at).start()
         for at, (form, worker) in enumerate((form, worker) for form in ("sse", "ndjson", "poll") for worker in (0, 1))
@@ -44,12 +48,15 @@ async def test_a_cursor_of_long_ago_is_answered_in_full_in_every_form_on_a_worke
     named = Reader(people[2], rooms=rooms[:2], worker=0, cursor=cursor, allowed=frozenset(rooms[:2]), seed=10)
     named.record.starts = {room: heads[room] for room in rooms[:2]}
     named.start()
-    # While they are at it, people go on talking.
-    await asyncio.gather(*(pour(person, room, 100, 1) for person, room in zip(people, rooms, strict=True)))
-    await caught_up([named], {room: await people[0].head(room) for room in rooms[:2]})
-    await named.stop()
+    await caught_up([*readers, named], {room: later[room] + 701 for room in rooms[:2]})
+    await asyncio.sleep(0.3)
+    for writer in writers:
+        writer.stopped = True
+    await asyncio.gather(*(writer.task for writer in writers if writer.task))
     found, final = await run_of([], readers, rooms)
     assert found == []
+    await caught_up([named], {room: final[room] for room in rooms[:2]})
+    await named.stop()
     assert named.record.seqs(rooms[0]) == list(range(named.record.seqs(rooms[0])[0], final[rooms[0]] + 1))
     assert not set(named.heads) - set(rooms[:2])
     assert not any(reader.record.gaps() for reader in readers)
