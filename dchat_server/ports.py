@@ -26,6 +26,9 @@ class Amendment:
     value: str = ""
     others: tuple[str, ...] = ()
     mentions: tuple[str, ...] = ()
+    """Whom the new text calls; of a deletion, whom the text called."""
+    former: tuple[str, ...] = ()
+    """Of an edit: whom the text called until now."""
 
 
 class RoomLog(Protocol):

@@ -96,7 +96,8 @@ class Publisher:
         if message.sender != actor:
             raise ChatError("forbidden", "Only its author may edit a message.")
         await self._slow_down(actor)
-        await self._log.amend(room, actor, Amendment("edit", seq, new, mentions=mentions_in(new)))
+        former = mentions_in(str(message.fields["text"]))
+        await self._log.amend(room, actor, Amendment("edit", seq, new, mentions=mentions_in(new), former=former))
         return await self._history.one(room, seq)
 
     async def delete(self, room: str, actor: str, seq: int) -> None:
@@ -132,8 +133,9 @@ class Publisher:
 
 
 def _unfit(char: str) -> bool:
-    """True for what a reaction may not hold: space, controls, half characters, unassigned ones."""
-    return char.isspace() or unicodedata.category(char) in ("Cc", "Cs", "Co", "Cn", "Zl", "Zp")
+    """True for what a reaction may not hold: space, controls, half characters. What Python does not know yet may be
+    an emoji of this year."""
+    return char.isspace() or unicodedata.category(char) in ("Cc", "Cs", "Co", "Zl", "Zp")
 
 
 def _too_fast(wait_s: float) -> ChatError:

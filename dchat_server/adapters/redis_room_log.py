@@ -90,6 +90,7 @@ class RedisRoomLog:
             ",".join(amendment.mentions),
             ",".join(amendment.others),
             MOST_REACTIONS,
+            ",".join(amendment.former),
         )
         if reply[0] == b"unchanged":
             return False

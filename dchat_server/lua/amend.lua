@@ -3,7 +3,8 @@
 --
 -- ARGV: now, room prefix, room name, actor, idempotency key, ttl, action (edit|delete|add|remove), target seq,
 --       value (the new text as JSON, or the emoji), body, mentioned users (commas), roles that may act although they
---       are not the author (commas; empty when the actor is the author or reacts), largest number of emoji
+--       are not the author (commas; empty when the actor is the author or reacts), largest number of emoji,
+--       users that the text mentioned until now (commas)
 -- Returns {status, seq, ts, epoch}; status `ok`, `unchanged` (nothing to do: no event) or the code of a refusal.
 --
 -- The state of a message that was touched lives in the hash <prefix>:msg:<seq>: text, edited (ms), deleted, and a
@@ -35,6 +36,9 @@ local kind = 'reaction'
 if action == 'edit' then
   kind = 'edit'
   redis.call('HSET', state, 'text', value, 'edited', now)
+  for user in string.gmatch(ARGV[14], '[^,]+') do
+    redis.call('ZREM', prefix .. ':mentions:' .. user, target)
+  end
   for user in string.gmatch(mentions, '[^,]+') do
     if redis.call('HEXISTS', prefix .. ':members', user) == 1 then
       redis.call('ZADD', prefix .. ':mentions:' .. user, target, target)

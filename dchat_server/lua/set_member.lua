@@ -33,6 +33,7 @@ if action == 'leave' or action == 'kick' then
 else
   if room.archived and action ~= 'role' then return {'room_archived', ''} end
   if theirs and action ~= 'role' then return {'unchanged', theirs} end
+  if not theirs and action == 'role' then return {'unchanged', ''} end  -- gone since the worker looked
   if theirs == role then return {'unchanged', theirs} end
   if theirs and ARGV[12] ~= '1' and not among(theirs, ARGV[11]) then return {'forbidden', ''} end
   if not theirs and redis.call('HLEN', members) >= tonumber(ARGV[13]) then return {'forbidden', ''} end
