@@ -23,6 +23,7 @@ from dchat_server.redis_binary import RedisBinary, find_binaries
 
 ROOT = Path(__file__).resolve().parent.parent
 START_S = 60.0
+STOP_S = 5.0
 SETTINGS = {
     "DCHAT_HOST": "127.0.0.1",
     "DCHAT_RATE_MESSAGES": "0",
@@ -94,7 +95,7 @@ class Process:
         """SIGTERM, and SIGKILL if that does not help."""
         self._child.terminate()
         try:
-            self._child.wait(20)
+            self._child.wait(STOP_S)
         except subprocess.TimeoutExpired:
             self.kill()
 

@@ -7,7 +7,6 @@ import json
 import shutil
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -109,11 +108,11 @@ class Server:
         }.get(self.wrong, plain)
 
 
-@pytest.fixture(params=["generator.c", "generator.py"])
-def generator(request: pytest.FixtureRequest, tmp_path: Path) -> Generator:
+@pytest.fixture(scope="module", params=["generator.c", "generator.py"])
+def generator(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Generator:
     if request.param == "generator.c" and not shutil.which("cc"):
         pytest.skip("there is no C compiler")
-    return Generator(tmp_path, c=request.param == "generator.c")
+    return Generator(tmp_path_factory.mktemp("load"), c=request.param == "generator.c")
 
 
 @pytest.fixture
