@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from redis.exceptions import RedisError, ResponseError
 
 from dchat_server.adapters.redis_locator import Address
-from dchat_server.adapters.redis_nodes import DEADLINE_S, RedisNodes, StaleScript
+from dchat_server.adapters.redis_nodes import DEADLINE_S, LogFull, RedisNodes, StaleScript
 from dchat_server.adapters.redis_wire import Value
 from dchat_server.errors import BackendUnavailable, ChatError
 
@@ -96,6 +96,8 @@ class Lanes:
                     size += len(calls[-1])
                 try:
                     await self._settle(calls)
+                except Exception as error:  # a fault of ours: the senders must not wait for ever
+                    self._fail(calls, error)
                 finally:
                     self._messages -= size
         finally:
@@ -117,6 +119,7 @@ class Lanes:
     async def _settle(self, calls: list[_Call]) -> None:
         """Repeat until each call has its answer or its time is over."""
         pause = 0.02
+        cause = BackendUnavailable()
         while True:
             shards: dict[int, list[_Call]] = {}
             for call in calls:
@@ -133,15 +136,16 @@ class Lanes:
                     self._fail(calls, error)
                     return
             except ChatError as error:
-                if error.code != "backend_unavailable":
+                if isinstance(error, LogFull) or not isinstance(error, BackendUnavailable):
                     self._fail(calls, error)
                     return
+                cause = error
             except (ResponseError, ValueError) as error:
                 self._fail(calls, error)
                 return
             now = time.monotonic()
             late = [call for call in calls if call.deadline <= now]
-            self._fail(late, BackendUnavailable())
+            self._fail(late, cause)
             calls = [call for call in calls if call.deadline > now]
             if not calls:
                 return

@@ -348,6 +348,10 @@ SCRIPTS = (
 )
 
 
+class LogFull(BackendUnavailable):
+    """Redis takes no writes: it has no memory left, or cannot write its file. A repeat at once would not help."""
+
+
 class StaleScript(Exception):
     """The server does not know the script, or the shard is at another epoch: open the shard, then load again."""
 
@@ -359,7 +363,7 @@ def _translate(error: Exception) -> Exception:
     if text.startswith("SHARDS"):
         return ClusterMismatch(text)
     if isinstance(error, OutOfMemoryError) or "OOM" in text or "MISCONF" in text:
-        return BackendUnavailable("The message log is full or cannot write; nothing was stored.")
+        return LogFull("The message log is full or cannot write; its operator has to make room.")
     if isinstance(error, (AuthenticationError, NoPermissionError)):
         return BackendUnavailable("The message log refuses this server's credentials.")
     return error

@@ -296,3 +296,31 @@ async def test_workers_that_start_before_redis_wait_for_it(http: aiohttp.ClientS
             worker.close()
     finally:
         redis.close()
+
+
+async def test_a_full_redis_refuses_messages_in_plain_words_loses_none_and_goes_on_when_there_is_room(
+    http: aiohttp.ClientSession,
+) -> None:
+    with (
+        RedisServer(aof="none", options=("--maxmemory-policy", "noeviction")) as redis,
+        Workers(redis.url, 2) as workers,
+    ):
+        (ada, ben), (room,) = await house(http, workers.urls, 2)
+        heads, cursor = await ben.sync()
+        readers = [Reader(ben, cursor=cursor, starts=heads, worker=at, seed=at).start() for at in range(2)]
+        redis.ask("CONFIG", "SET", "maxmemory", int(redis.ask("INFO", "memory")["used_memory"]) + 2_000_000)
+        writer = Writer(ada, room, stubborn=False, padding="x" * 12_000).start()
+        await eventually(lambda: len(writer.refusals) > 3, "messages are refused")
+        assert {(status, code) for _, status, code in writer.refusals} == {(503, "backend_unavailable")}
+        answer = await ada.ask("POST", f"/v1/rooms/{room}/messages", {"text": "y" * 12_000, "client_id": "late"})
+        assert "full" in answer.json["detail"]
+        # Reading goes on, and the workers are well.
+        assert len(await ben.history(room)) == writer.acknowledged
+        assert [worker.status("/readyz") for worker in workers] == [200, 200]
+        redis.ask("CONFIG", "SET", "maxmemory", 0)
+        before = writer.acknowledged
+        await eventually(lambda: writer.acknowledged > before, "messages are taken again")
+        writer.stopped = True
+        found, _ = await run_of([writer], readers, [room])
+        assert found == []
+        assert not any(reader.record.gaps() for reader in readers)
