@@ -7,6 +7,21 @@ network code.
 
 from __future__ import annotations
 
-from dchat_client.cli.program import dchat, main
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
 
-__all__ = ["dchat", "main"]
+_REQUIREMENTS = ("aiohttp", "click", "platformdirs")
+
+
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Run `dchat` and exit with one of its documented codes."""
+    try:
+        from dchat_client.cli.program import main as run
+
+        run(args)
+    except ModuleNotFoundError as error:
+        # The server can be installed alone; its package then brings this script, but not what it needs.
+        if error.name not in _REQUIREMENTS:
+            raise
+        sys.exit(f"dchat: {error.name} is not installed; install the client with: pip install 'd-chat[client]'")

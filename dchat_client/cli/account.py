@@ -52,7 +52,7 @@ def login_command(face: Face, username: str | None, password_stdin: bool, token_
 @click.command("register")
 @click.argument("username", required=False)
 @click.option("--display-name", metavar="NAME", help="The name others see beside the user name.")
-@click.option("--invite", metavar="CODE", envvar="DCHAT_INVITE", help="An invite, where one is needed. [DCHAT_INVITE]")
+@click.option("--invite", metavar="CODE", help="An invite, where one is needed.")
 @_PASSWORD_STDIN
 @click.pass_obj
 def register_command(

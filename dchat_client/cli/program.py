@@ -107,7 +107,6 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         face.error(clean(error.format_message()))
         code = FAILED
     except (KeyboardInterrupt, click.Abort):
-        face.error("interrupted") if sys.stderr.isatty() else None
         code = INTERRUPTED
     except OutputClosed:
         code = BROKEN_PIPE

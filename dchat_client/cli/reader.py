@@ -231,7 +231,7 @@ class Reader:
     def _show_status(self, item: StatusChanged) -> None:
         status, before = item.status, self._phase
         if status.phase is Phase.RECONNECTING:
-            what = "Connection lost" if self._was_live else "No connection"
+            what = "Connection lost" if before in (Phase.LIVE, Phase.DEGRADED) else "No connection"
             self._face.say(f"{what} ({clean(status.reason)}); trying again in {status.retry_in_s or 0:.1f} s.")
         elif status.phase is Phase.DEGRADED:
             self._face.say(f"The server has trouble ({clean(status.reason)}); messages may come late.")

@@ -37,7 +37,8 @@ def rooms_command(face: Face, joined: bool, query: str | None, as_json: bool) ->
         kind = str(room.get("kind") or "") + (", archived" if room.get("archived") else "")
         topic = str(room.get("topic") or "")
         if room.get("kind") == "dm" and isinstance(room.get("users"), list):
-            topic = "with " + ", ".join(str(user) for user in room["users"])
+            others = [str(user) for user in room["users"] if user != face.profile.username]
+            topic = "with " + ", ".join(others)
         numbers = [str(room.get(name) or 0) for name in ("members", "unread", "mentions")]
         rows.append(["*" if room.get("joined") else "", str(room.get("room")), kind, *numbers, topic])
     _table(face, ["", "ROOM", "KIND", "MEMBERS", "UNREAD", "MENTIONS", "TOPIC"], rows)

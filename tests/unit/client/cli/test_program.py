@@ -183,5 +183,17 @@ def test_docs_name_every_command_option_and_variable() -> None:
                 assert max(parameter.opts, key=len) in text, (name, parameter.opts)
     for parameter in dchat.params:
         assert max(parameter.opts, key=len) in text
-    for variable in ("DCHAT_URL", "DCHAT_TOKEN", "DCHAT_PROFILE", "DCHAT_KEYRING", "DCHAT_INVITE", "NO_COLOR"):
+    for variable in ("DCHAT_URL", "DCHAT_TOKEN", "DCHAT_PROFILE", "DCHAT_KEYRING", "NO_COLOR"):
         assert variable in text
+
+
+def test_without_its_requirements_it_says_what_to_install() -> None:
+    code = (
+        "import sys\n"
+        "sys.modules['aiohttp'] = None\n"
+        "from dchat_client.cli import main\n"
+        "main(['--url', 'http://x', 'login', 'ada', '--password-stdin'])"
+    )
+    env = {**os.environ, "HOME": "/nonexistent"}
+    ran = subprocess.run([sys.executable, "-c", code], input="pw", capture_output=True, text=True, env=env)
+    assert (ran.returncode, "pip install 'd-chat[client]'" in ran.stderr) == (1, True)
