@@ -94,6 +94,9 @@ class Sentinel:
             for number in range(replicas):
                 follow = ("--replicaof", f"127.0.0.1 {master}", "--repl-diskless-sync-delay", "0")
                 self.servers.append(RedisServer(aof=aof, options=follow, name=f"replica{number}"))
+            # A sentinel that asks before they follow asks again only after ten seconds.
+            following = f"connected_slaves:{replicas}"
+            until(lambda: following in _text(self.servers[0].ask("INFO", "replication")), "the replicas follow")
             for number in range(3):
                 self.sentinels.append(self._sentinel(number, master))
             until(lambda: all(self._sees_all(port, replicas) for port in self._ports), "the sentinels see everybody")
