@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -119,14 +119,20 @@ class Opener:
                     mine = [item for item in kept if item.event.room in opened.rooms and item.event.offset <= until]
                     for at in range(0, len(mine), PAGE):
                         page = mine[at : at + PAGE]
-                        last = page[-1].event
-                        reached[shard] = Position(last.epoch, last.offset)
+                        self._told(shard, [item.event for item in page], reached)
                         yield [item.frame() for item in page], Cursor(tuple(reached))
                 else:
                     async for events in self._from_logs(rooms, start.offset, end.offset):
-                        reached[shard] = Position(events[-1].epoch, events[-1].offset)
+                        self._told(shard, events, reached)
                         yield [wire.event_frame(event) for event in events], Cursor(tuple(reached))
             reached[shard] = end
+
+    def _told(self, shard: int, events: Sequence[Event], reached: list[Position]) -> None:
+        """Note what is about to be told: where that leads, and for the hub how far each room was seen, should it be
+        lost later."""
+        for event in events:
+            self._hub.saw(event.room, event.seq)
+        reached[shard] = Position(events[-1].epoch, events[-1].offset)
 
     async def _from_logs(self, rooms: list[str], after: int, until: int) -> AsyncIterator[list[Event]]:
         """Events of these rooms with after < offset <= until, merged by offset, in pages. Memory: one page a room."""

@@ -288,15 +288,23 @@ class Hub:
         return [channel.name for channel in self._channels.values() if channel.shard == shard]
 
     def lost(self, shard: int, position: Position, heads: Mapping[str, int]) -> None:
-        """The shard's tail is gone: `heads` says how far each room still reaches. Tells who saw more than that."""
+        """The shard's tail is gone: `heads` says up to where each room's log is still the old one. Tells the streams
+        of rooms that had more: what the window holds behind `position`, what was acknowledged, what was replayed."""
         self.flush()
+        gone = self.windows[shard].since(position.offset)
+        reached: dict[str, int] = {}
+        for kept in gone or ():
+            reached[kept.event.room] = kept.event.seq
         self.windows[shard] = Window(position)
         self.cursor.move(shard, position)
         for room, head in heads.items():
             channel = self._channels.get(room)
-            if channel is not None and channel.seq > head:
-                gap = [{"room": room, "from": head + 1, "to": channel.seq}]
-                channel.seq = head
+            if channel is None:
+                continue
+            last = max(channel.seq, reached.get(room, 0), head + 1 if gone is None else 0)
+            channel.seq = head
+            if last > head:
+                gap = [{"room": room, "from": head + 1, "to": last}]
                 frame = wire.control_frame("gap", rooms=gap, refetch=True)
                 self.tell(channel.streams, frame)
                 for stream in channel.streams:

@@ -33,7 +33,16 @@ def test_links_of_a_document_lead_somewhere(document: Path) -> None:
 
 def test_every_variable_a_document_names_is_a_setting() -> None:
     known = set(re.findall(r"`(DCHAT_[A-Z_]+)`", markdown_table()))
-    known |= {"DCHAT_URL", "DCHAT_TOKEN", "DCHAT_PROFILE", "DCHAT_KEYRING", "DCHAT_ROOM", "DCHAT_SENDER", "DCHAT_SEQ"}
+    known |= {
+        "DCHAT_URL",
+        "DCHAT_TOKEN",
+        "DCHAT_PROFILE",
+        "DCHAT_KEYRING",
+        "DCHAT_INVITE",
+        "DCHAT_ROOM",
+        "DCHAT_SENDER",
+        "DCHAT_SEQ",
+    }
     for document in DOCUMENTS:
         named = set(re.findall(r"DCHAT_[A-Z_]+[A-Z]", document.read_text("utf-8")))
         assert named <= known | {"DCHAT_"}, f"{document.name} names {named - known}"

@@ -426,7 +426,7 @@ async def test_there_is_an_end_to_tokens(world: World) -> None:
     _, principal = await world.register()
     for _ in range(MAX_API_TOKENS):
         await world.here.create_token(principal, "x", ["read"], None)
-    assert await refusal(world.here.create_token(principal, "x", ["read"], None)) == "forbidden"
+    assert await refusal(world.here.create_token(principal, "x", ["read"], None)) == "too_many_tokens"
 
 
 async def test_one_revokes_ones_own_tokens_only(world: World) -> None:
