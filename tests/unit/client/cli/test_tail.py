@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -290,14 +291,15 @@ def test_a_cursor_file_is_its_own_place_and_belongs_to_its_rooms(
 def test_it_ends_quietly_as_soon_as_its_reader_is_gone(server: FakeServer, home: Path) -> None:
     server.say("lobby", "x")
     command = f"{sys.executable} -m dchat_client tail lobby 2>err; echo $? > code"
+    env = {**os.environ, "PYTHONPATH": os.getcwd()}
     # No message comes after the first: it must notice by itself that nobody reads on.
-    subprocess.run(
-        ["bash", "-c", f"({command}) | head -1"],
-        cwd=home,
-        timeout=20,
-        check=True,
-        env={**os.environ, "PYTHONPATH": os.getcwd()},
-    )
+    shell = subprocess.Popen(["bash", "-c", f"({command}) | head -1"], cwd=home, env=env, start_new_session=True)
+    try:
+        assert shell.wait(20) == 0
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(shell.pid, signal.SIGKILL)
+        shell.wait()
     assert (home / "code").read_text() == "141\n"
     assert "Traceback" not in (home / "err").read_text()
 
