@@ -24,6 +24,10 @@ from benchmarks.setting import NoServer, Setting
 from benchmarks.suite import SUITE, Bench, run
 
 
+CALM_CORES = 0.2
+"""What others may use without being worth a word."""
+
+
 def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     opt = _options(words)
@@ -46,19 +50,22 @@ def main(argv: list[str] | None = None) -> int:
     except (NoServer, WrongResult, Refused) as error:
         print(f"\n{type(error).__name__}: {error}", file=sys.stderr)
         return 1
+    busy = others.cores()
     report = Report(
         date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         command=" ".join(["python -m benchmarks", *words]),
         machine=about,
         generator=generator.name,
         rounds=opt.rounds,
-        load=f"{before} before, {machine.load()} after; other programs used {others.cores():.1f} cores meanwhile",
+        load=f"{before} before, {machine.load()} after; other programs used {busy:.1f} cores meanwhile",
         figures=merge(rounds),
     )
     if opt.small:
         for each in report.figures:  # goals are for the whole amount of work
             each.goal = None  # goals are for the whole amount of work
     print(report.table(), wrapped(report.circumstances()), sep="\n\n")
+    if busy > CALM_CORES:
+        print("\nThe machine was not calm: rates are lower than it could do, CPU and tail latency higher.")
     if opt.json:
         opt.json.write_text(report.json(), "utf-8")
     if opt.write_docs:

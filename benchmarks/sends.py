@@ -6,32 +6,54 @@ import json
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from statistics import median
 
 from benchmarks.load import Load, WrongResult
 from benchmarks.machine import CpuClock
-from benchmarks.measure import Figure, at_least, figure
+from benchmarks.measure import Figure, Goal, at_least, figure
 from benchmarks.people import BATCH, Connection, text_of
-from benchmarks.setting import free_port
+from benchmarks.setting import Process, free_port
 from benchmarks.suite import Bench
 
 BATCHERS = 4
+SLICES = 4
+"""Sends and the peer take turns: what else the machine does then falls on both."""
 
 
 def sends(bench: Bench) -> list[Figure]:
-    """64 and 8 sends in flight, one stream listening; the empty POST in between."""
-    found: list[Figure] = []
-    for in_flight, messages in ((64, bench.sizes.sends), (8, bench.sizes.sends // 2)):
-        load, empty = _sends(bench, in_flight, messages), _empty_posts(bench, in_flight, messages)
-        what = f"send, {in_flight} in flight"
-        found += [
-            figure(f"{what}: sends", load.sent / load.seconds, "/s", at_least(8000) if in_flight == 64 else None,
-                   f"answered p50 {load.answer_us['p50'] / 1000:.1f} ms, p99 {load.answer_us['p99'] / 1000:.1f} ms"),
-            figure(f"{what}: CPU a send, worker", load.cpu_s["worker"] * 1e6 / load.sent, "µs"),
-            figure(f"{what}: CPU a send, Redis", load.cpu_s["Redis"] * 1e6 / load.sent, "µs"),
-            figure(f"{what}: CPU a send, both", load.cpu_us, "µs"),
-            figure(f"{what}: CPU of an empty aiohttp POST", empty.cpu_us, "µs", None, "empty_post.py"),
-        ]  # fmt: skip
-    return found
+    """64 and 8 sends in flight, one stream listening; the empty POST in turns with them."""
+    port = free_port()
+    peer = bench.setting.start_peer("empty_post", [sys.executable, "-m", "benchmarks.empty_post", str(port)], port)
+    try:
+        found = _in_flight(bench, peer, 64, bench.sizes.sends, at_least(8000))
+        return found + _in_flight(bench, peer, 8, bench.sizes.sends // 2, None)
+    finally:
+        peer.kill()
+
+
+def _in_flight(bench: Bench, peer: Process, in_flight: int, messages: int, goal: Goal | None) -> list[Figure]:
+    each = messages // SLICES
+    loads, empty = [], []
+    for _ in range(SLICES):
+        loads.append(_sends(bench, in_flight, each))
+        pids = {"peer": peer.pid}
+        empty.append(bench.generator.run(peer.port, [], pids, room="r", senders=in_flight, messages=each, empty=True))
+    what = f"send, {in_flight} in flight"
+    worker, redis = (_cpu_us(loads, name) for name in ("worker", "Redis"))
+    p50, p99 = (median(load.answer_us[part] for load in loads) / 1000 for part in ("p50", "p99"))
+    rate = sum(load.sent for load in loads) / sum(load.seconds for load in loads)
+    bare = _cpu_us(empty, "peer")
+    return [
+        figure(f"{what}: sends", rate, "/s", goal, f"answered p50 {p50:.1f} ms, p99 {p99:.1f} ms"),
+        figure(f"{what}: CPU a send", worker + redis, "µs", None, f"worker {worker:.1f} + Redis {redis:.1f}"),
+        figure(f"{what}: CPU of an empty aiohttp POST", bare, "µs", None, "empty_post.py"),
+        figure(f"{what}: D-Chat's worker over the empty POST", worker / bare, "×"),
+    ]
+
+
+def _cpu_us(loads: list[Load], process: str) -> float:
+    """CPU microseconds of a process, a send."""
+    return sum(load.cpu_s[process] for load in loads) * 1e6 / sum(load.sent for load in loads)
 
 
 def _sends(bench: Bench, in_flight: int, messages: int) -> Load:
@@ -46,17 +68,6 @@ def _sends(bench: Bench, in_flight: int, messages: int) -> Load:
         senders=in_flight,
         messages=messages,
     )
-
-
-def _empty_posts(bench: Bench, in_flight: int, messages: int) -> Load:
-    port = free_port()
-    peer = bench.setting.start_peer("empty_post", [sys.executable, "-m", "benchmarks.empty_post", str(port)], port)
-    try:
-        return bench.generator.run(
-            port, [], {"peer": peer.pid}, room="r", senders=in_flight, messages=messages, empty=True
-        )
-    finally:
-        peer.kill()
 
 
 def batches(bench: Bench) -> list[Figure]:

@@ -36,7 +36,6 @@ def streams(bench: Bench) -> list[Figure]:
     return [
         figure("an idle stream: memory of the worker (Pss)", load.pss_kb["worker"] / load.streams, "KB", at_most(4),
                count),
-        figure("an idle stream: memory of Redis", load.pss_kb["Redis"] / load.streams, "KB"),
         figure("streams opened", load.streams / load.open_s, "/s", None, "64 at a time, to each one's `hello`"),
         figure("streams opened: CPU a stream", sum(cpu.values()) * 1e6 / load.streams, "µs", None, split),
     ]  # fmt: skip
