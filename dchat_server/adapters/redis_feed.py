@@ -101,8 +101,11 @@ class RedisFeed:
         if not state.kept(mine) or (mine.epoch == state.epoch and mine.offset > state.head):
             if mine.epoch in state.bases:
                 position = Position(mine.epoch, state.bases[mine.epoch])
-            else:
-                position = position_at(state, state.first - 1)
+            elif mine.epoch == state.epoch:
+                position = Position(state.epoch, state.head)
+            else:  # an old backup, or a wiped server: new to us is what it has of epochs younger than ours
+                older = [end for epoch, end in state.bases.items() if epoch < mine.epoch]
+                position = position_at(state, max([state.first - 1, *older]))
             self.positions[shard] = position
             return [Lost(shard, position)]
         if overtaken or mine.offset + 1 < state.first:

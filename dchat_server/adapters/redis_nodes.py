@@ -116,7 +116,10 @@ class RedisNodes:
     async def start(self) -> None:
         """Find the servers and open every shard. Raises BackendUnavailable or ClusterMismatch."""
         self._layout = await self._locator.locate()
-        await asyncio.gather(*(self.open_shard(shard) for shard in range(self.keys.shards)))
+        openings = (self.open_shard(shard) for shard in range(self.keys.shards))
+        for opened in await asyncio.gather(*openings, return_exceptions=True):  # so that none is left under way
+            if isinstance(opened, BaseException):
+                raise opened
 
     async def stop(self) -> None:
         for wire in self._wires.values():

@@ -39,17 +39,21 @@ class RedisWire(asyncio.Protocol):
     @classmethod
     async def open(cls, connection: AbstractConnection) -> RedisWire:
         """Connect and take over. Raises RedisError, OSError."""
-        await connection.connect()  # type: ignore[no-untyped-call]
-        writer = connection._writer
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():  # redis-py swallows what it is cancelled with while it connects
-            if writer is not None:
+        done = False
+        try:
+            await connection.connect()  # type: ignore[no-untyped-call]
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # redis-py swallows what it is cancelled with while it connects
+                raise asyncio.CancelledError
+            done = True
+        finally:
+            writer = connection._writer
+            connection._writer = connection._reader = None  # what closes now is ours to close
+            if writer is not None and not done:
                 writer.transport.abort()
-            raise asyncio.CancelledError
         assert writer is not None
         wire = cls(writer)
         writer.transport.set_protocol(wire)
-        connection._writer = connection._reader = None  # what closes now is ours to close
         return wire
 
     async def call(self, commands: Sequence[Sequence[Value]], timeout_s: float) -> list[Any]:
@@ -61,8 +65,8 @@ class RedisWire(asyncio.Protocol):
             raise RedisConnectionError("The connection to Redis is closed.")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[list[Any]] = loop.create_future()
-        self._waiting.append((future, len(commands)))
         packed = [hiredis.pack_command(tuple(command)) for command in commands]  # type: ignore[arg-type]
+        self._waiting.append((future, len(commands)))  # not before: what cannot be packed is never answered
         self._transport.write(b"".join(packed))
         late = loop.call_later(timeout_s, self._late, future)
         try:

@@ -121,6 +121,7 @@ class RedisPlace(Place):
     async def close(self) -> None:
         for nodes in self._workers:
             await nodes.stop()
+        await asyncio.sleep(0.01)  # sockets are closed by the loop's next turns
 
     async def new_epoch(self, room: str) -> None:
         nodes, shard = self._workers[0], self.keys.shard(room)

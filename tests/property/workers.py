@@ -272,8 +272,10 @@ class Session:
             assert own, f"{room}:{seq} came before {user} joined"
             assert event["role"] is not None
         reached[room] = seq
-        if own and event["role"] is None and not self._is_public(room):
-            del reached[room]
+        assert self.opened is not None
+        replayed = original.offset <= self.opened.end.positions[rig.cluster.shard(room)].offset
+        if own and event["role"] is None and not replayed and not self._is_public(room):
+            del reached[room]  # (one that is told of a leave by the replay is back in the room)
 
     def _is_public(self, room: str) -> bool:
         wanted = self.stream.wanted
