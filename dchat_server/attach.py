@@ -45,6 +45,8 @@ class Opened:
     start: list[Position]
     end: Cursor
     resuming: bool
+    came_with: str | None
+    """The cursor the client gave."""
     gaps: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -71,7 +73,8 @@ class Opener:
         rooms = await self._readable(stream)
         end = self._hub.seat(stream, rooms)
         rooms = {channel.name: channel.public for channel in stream.channels}
-        opened = Opened(stream, rooms, list(end.positions), end, cursor_text is not None or since_ms is not None)
+        resuming = cursor_text is not None or since_ms is not None
+        opened = Opened(stream, rooms, list(end.positions), end, resuming, cursor_text)
         if cursor is not None:
             await self._start_at(opened, cursor)
         elif cursor_text:
@@ -85,13 +88,16 @@ class Opener:
         in between. `drain` waits for a slow client."""
         stream = opened.stream
         place = Cursor(tuple(opened.start)).encode()
-        hello = wire.control_frame(
-            "hello", worker=self._worker, protocol=1, time=time, rooms=sorted(opened.rooms), cursor=place
-        )
-        stream.out.write(stream.encode([hello], place.encode()))
+        # A client that got the hello and not the gap must come back to the gap: one write, and no new cursor before it.
+        first = opened.came_with if opened.gaps else place
+        frames = [
+            wire.control_frame(
+                "hello", worker=self._worker, protocol=1, time=time, rooms=sorted(opened.rooms), cursor=first
+            )
+        ]
         if opened.gaps:
-            gap = wire.control_frame("gap", rooms=opened.gaps, refetch=True)
-            stream.out.write(stream.encode([gap], place.encode()))
+            frames.append(wire.control_frame("gap", rooms=opened.gaps, refetch=True))
+        stream.out.write(stream.encode(frames, place.encode()))
         if opened.resuming:
             replayed = 0
             async for frames, cursor in self.missed(opened):
@@ -115,14 +121,13 @@ class Opener:
             if rooms and start.offset < end.offset:
                 kept = self._hub.windows[shard].since(start.offset)
                 if kept is not None:
-                    until = end.offset
-                    mine = [item for item in kept if item.event.room in opened.rooms and item.event.offset <= until]
+                    mine = [item for item in kept if item.event.room in opened.rooms and _within(item.event, end)]
                     for at in range(0, len(mine), PAGE):
                         page = mine[at : at + PAGE]
                         self._told(shard, [item.event for item in page], reached)
                         yield [item.frame() for item in page], Cursor(tuple(reached))
                 else:
-                    async for events in self._from_logs(rooms, start.offset, end.offset):
+                    async for events in self._from_logs(rooms, start.offset, end):
                         self._told(shard, events, reached)
                         yield [wire.event_frame(event) for event in events], Cursor(tuple(reached))
             reached[shard] = end
@@ -134,8 +139,8 @@ class Opener:
             self._hub.saw(event.room, event.seq)
         reached[shard] = Position(events[-1].epoch, events[-1].offset)
 
-    async def _from_logs(self, rooms: list[str], after: int, until: int) -> AsyncIterator[list[Event]]:
-        """Events of these rooms with after < offset <= until, merged by offset, in pages. Memory: one page a room."""
+    async def _from_logs(self, rooms: list[str], after: int, end: Position) -> AsyncIterator[list[Event]]:
+        """Events of these rooms behind offset `after` up to `end`, merged by offset, in pages. Memory: a page a room."""
         size = max(20, 2 * PAGE // len(rooms))
         heads: list[tuple[int, str, int]] = []
         pages: dict[str, list[Event]] = {}
@@ -143,7 +148,7 @@ class Opener:
         async def fetch(room: str, after_seq: int) -> None:
             page = await self._log.read(room, after_seq, size if len(rooms) > 1 else PAGE)
             pages[room] = page[::-1]
-            if page and page[0].offset <= until:
+            if page and _within(page[0], end):
                 heapq.heappush(heads, (page[0].offset, room, page[0].seq))
 
         async def begin(room: str) -> None:
@@ -160,7 +165,7 @@ class Opener:
             out.append(event)
             if pages[room]:
                 following = pages[room][-1]
-                if following.offset <= until:
+                if _within(following, end):
                     heapq.heappush(heads, (following.offset, room, following.seq))
             else:
                 await fetch(room, event.seq)
@@ -226,3 +231,8 @@ class Opener:
             shard = self._hub.shard_of(room)
             if event.offset - 1 < opened.start[shard].offset:
                 opened.start[shard] = Position(event.epoch, event.offset - 1)
+
+
+def _within(event: Event, end: Position) -> bool:
+    """True when the event lies up to `end`. One of a later epoch does not, whatever its offset: a tail was lost."""
+    return event.offset <= end.offset and event.epoch <= end.epoch
