@@ -140,7 +140,7 @@ class Opener:
         reached[shard] = Position(events[-1].epoch, events[-1].offset)
 
     async def _from_logs(self, rooms: list[str], after: int, end: Position) -> AsyncIterator[list[Event]]:
-        """Events of these rooms behind offset `after` up to `end`, merged by offset, in pages. Memory: a page a room."""
+        """Events of these rooms behind offset `after` up to `end`, by offset, in pages. Memory: one page a room."""
         size = max(20, 2 * PAGE // len(rooms))
         heads: list[tuple[int, str, int]] = []
         pages: dict[str, list[Event]] = {}
