@@ -23,7 +23,6 @@ from benchmarks.report import Report, wrapped, write_docs
 from benchmarks.setting import NoServer, Setting
 from benchmarks.suite import SUITE, Bench, run
 
-
 CALM_CORES = 0.2
 """What others may use without being worth a word."""
 
