@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -40,6 +41,7 @@ from dchat_server.publish import Publisher
 from dchat_server.pump import Pump
 from dchat_server.rooms import Rooms
 from dchat_server.slots import REFRESH_S, Slots
+from dchat_server.stream import REPLAYING
 from dchat_server.wire import control_frame
 
 log = structlog.get_logger("dchat.worker")
@@ -49,6 +51,8 @@ KEEP_ALIVE_S = 125
 """Longer than the idle time-out of the balancer in front (120 s), or clients see 502."""
 TRUST_S = 3.0
 """How old the feed's last sign of life may be for remembered tokens to be believed: an idle feed gives one in 2 s."""
+SPARE_FILES = 256
+"""File descriptors kept for requests, Redis and the log: with none left, not even a 503 could be given."""
 LISTEN_BACKLOG = 4096
 START_S = 30.0
 
@@ -98,6 +102,7 @@ async def running_worker(config: Config, redis_url: str, name: str) -> AsyncIter
         history=history,
         rooms=Rooms(room_store, room_log),
         started=time.monotonic(),
+        max_streams=stream_limit(config),
     )
     app = web.Application(middlewares=[problems], client_max_size=config.max_batch_bytes)
     app[WORKER] = worker
@@ -174,12 +179,24 @@ async def _refresh(slots: Slots, accounts: Accounts) -> None:
 
 
 def _cut_stuck(worker: Worker, slot: int) -> None:
-    """Cut streams that have had something waiting in their buffer since their last ping: nobody reads there."""
+    """Cut live streams whose buffer has not shrunk since their last ping: nobody reads there."""
     for stream in worker.hub.slot(slot):
-        waiting = getattr(stream.out, "get_write_buffer_size", int)()
-        if waiting and stream.waiting:
+        # A replay waits for its client itself (takeover.py), at the client's own pace.
+        waiting = 0 if stream.mode == REPLAYING else getattr(stream.out, "get_write_buffer_size", int)()
+        if 0 < stream.waiting <= waiting:
             worker.hub.cut(stream)
-        stream.waiting = waiting > 0
+        stream.waiting = waiting
+
+
+def stream_limit(config: Config) -> int:
+    """How many streams this process may hold: what is configured, and no more than there are file descriptors for."""
+    try:
+        import resource
+    except ImportError:  # not a POSIX system
+        return config.max_streams or sys.maxsize
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    spare = sys.maxsize if files == resource.RLIM_INFINITY else max(1, files - SPARE_FILES)
+    return min(config.max_streams or sys.maxsize, spare)
 
 
 def run_worker(config: Config, *, redis_url: str, worker_id: str, on_ready: Callable[[], None]) -> int:

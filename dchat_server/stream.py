@@ -48,8 +48,8 @@ class Stream:
         self.channels: list[Channel] = []
         self.queue: list[bytes] | None = None
         self.queued = 0
-        self.waiting = False
-        """Something was waiting to go out when the stream was last pinged."""
+        self.waiting = 0
+        """Bytes that waited to go out when the stream was last pinged."""
         self._changes: list[tuple[str, bool]] | None = None
 
     def encode(self, frames: Sequence[Frame], cursor: bytes | None) -> bytes:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import click
@@ -92,6 +94,9 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     expected failures end in one or two lines on standard error and a documented code.
     """
     face = Face.plain()
+    with suppress(ValueError):  # not the main thread: then signals are somebody else's
+        # A supervisor's SIGTERM ends a command as Ctrl-C does: tidily, with its place kept.
+        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     for stream in (sys.stdout, sys.stderr):
         # Text of others may hold anything; printing it must not fail, whatever the terminal's encoding.
         if hasattr(stream, "reconfigure"):

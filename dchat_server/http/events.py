@@ -45,7 +45,7 @@ async def get_events(request: web.Request) -> web.StreamResponse:
         raise ChatError("draining")
     if not worker.pump.alive:
         raise ChatError("backend_unavailable")
-    if worker.config.max_streams and worker.hub.count >= worker.config.max_streams:
+    if worker.hub.count >= worker.max_streams:
         raise ChatError("overloaded", "This worker has all the streams it can take; another one may have room.")
     slots = request.app[SLOTS]
     if not await slots.acquire(who.user):

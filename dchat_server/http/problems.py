@@ -46,11 +46,19 @@ def problem_of(error: ChatError) -> dict[str, object]:
     return wire.problem(failure.code, failure.status, failure.title, error.detail, error.extra)
 
 
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
 @web.middleware
-async def problems(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
+async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn what a handler raises into a problem; log only what is our own mistake."""
+    response = await _answer(request, handler)
+    if request.app[WORKER].draining:
+        response.force_close()  # a client that keeps its connection would find it closed under its next request
+    return response
+
+
+async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except ChatError as error:

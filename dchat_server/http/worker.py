@@ -32,6 +32,8 @@ class Worker:
     history: History
     rooms: Rooms
     started: float
+    max_streams: int
+    """Streams this process takes; more are refused as overloaded."""
     draining: bool = False
     refused: Counter[str] = field(default_factory=Counter)
     """Requests refused, by code."""

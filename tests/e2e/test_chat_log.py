@@ -114,7 +114,7 @@ def test_a_chat_log_of_several_people_comes_back_identical_while_a_worker_is_kil
     began = time.monotonic()
     sending = {name: homes[name].send(room, log[name]) for name in SPEAKERS}
     try:
-        for number, how in enumerate((signal.SIGINT, signal.SIGINT, signal.SIGINT)):
+        for number, how in enumerate((signal.SIGINT, signal.SIGTERM, signal.SIGINT)):
             until(lambda number=number: len(leaving.lines) > 300 * (number + 1), "the tails have something")
             leaving.end(how)
             dying.end(signal.SIGKILL)
