@@ -239,6 +239,7 @@ async def _serve(config: Config, redis_url: str, worker_id: str, on_ready: Calla
             )
             await site.start()
             gc.collect()
+            gc.set_threshold(20_000, 20, 50)  # a request makes some 100 objects that the collector counts
             gc.freeze()  # what is alive now stays: the collector need not look at it again
             on_ready()
             log.info("ready", worker=worker_id, host=config.host, port=config.port)

@@ -53,6 +53,7 @@ def _second(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
+@lru_cache(maxsize=64)
 def iso(ms: int) -> str:
     """Milliseconds since 1970 as the contract's time: `2026-11-23T06:04:00.123Z`."""
     return f"{_second(ms // 1000)}.{ms % 1000:03d}Z"
@@ -106,8 +107,7 @@ class Control(NamedTuple):
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """A message somebody wants to send, already checked. `body` is its wire form, see `Event.body`."""
 
     sender: str
@@ -118,8 +118,7 @@ class Draft:
     mentions: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(NamedTuple):
     """Where a draft ended up. `repeated`: it had been stored before, under the same idempotency key."""
 
     room: str

@@ -40,6 +40,10 @@ class Keys(NamedTuple):
         """String: where the message with this idempotency key went."""
         return f"dchat:{{s{shard_of(room, self.shards)}}}:once:{room}:{sender}:{client_id}"
 
+    def batch(self, shard: int, number: str) -> str:
+        """String: the answer to a batch of sends, for when it is repeated; see lua/send.lua."""
+        return f"dchat:{{s{shard}}}:batch:{number}"
+
     def public_rooms(self, shard: int) -> str:
         """Sorted set, all scores 0: names of the shard's public rooms."""
         return f"dchat:{{s{shard}}}:rooms"

@@ -8,6 +8,7 @@ the script answers `repeat` for what it had stored.
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -26,8 +27,10 @@ QUIET_TURNS = 2
 MAX_WAITING = 20_000
 """Messages that may wait in a lane; more are refused as overloaded."""
 
-ARGUMENTS = 8
-"""What send.lua takes for each message."""
+ARGUMENTS, KEY = 8, 3
+"""How many send.lua takes for each message, and which of them is the idempotency key."""
+BATCH_KEY_S = 120
+"""How long the answer to a batch is remembered: longer than it is repeated."""
 
 Answer = tuple[bytes, int, int, int]
 """Status, seq, ts, epoch."""
@@ -54,6 +57,7 @@ class Lanes:
         self._messages = 0
         self._running: set[Address] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._random, self._counter = secrets.token_hex(6), 0
 
     def submit(self, shard: int, args: Sequence[Value]) -> asyncio.Future[list[Answer]]:
         """Put messages (eight arguments of send.lua each) on their lane; the future gives their answers.
@@ -120,12 +124,14 @@ class Lanes:
         """Repeat until each call has its answer or its time is over."""
         pause = 0.02
         cause = BackendUnavailable()
+        shards: dict[int, list[_Call]] = {}
+        for call in calls:
+            shards.setdefault(call.shard, []).append(call)
+        # A repeat must be of the same messages in the same order: the answer is kept under the batch's key.
+        batches = {shard: self._batch_key(shard, group) for shard, group in shards.items()}
         while True:
-            shards: dict[int, list[_Call]] = {}
-            for call in calls:
-                shards.setdefault(call.shard, []).append(call)
             try:
-                await self._attempt(shards)
+                await self._attempt(shards, batches)
                 return
             except StaleScript:
                 pause = 0
@@ -144,15 +150,20 @@ class Lanes:
                 self._fail(calls, error)
                 return
             now = time.monotonic()
-            late = [call for call in calls if call.deadline <= now]
-            self._fail(late, cause)
-            calls = [call for call in calls if call.deadline > now]
-            if not calls:
+            self._fail([call for call in calls if call.deadline <= now], cause)
+            if all(call.future.done() for call in calls):
                 return
             await asyncio.sleep(pause)
             pause = min(pause * 2 + 0.02, 0.3)
 
-    async def _attempt(self, shards: dict[int, list[_Call]]) -> None:
+    def _batch_key(self, shard: int, calls: list[_Call]) -> str:
+        """Where the answer to this batch is remembered; empty when each message has a key of its own."""
+        if all(call.args[at] for call in calls for at in range(KEY, len(call.args), ARGUMENTS)):
+            return ""
+        self._counter += 1
+        return self._nodes.keys.batch(shard, f"{self._random}.{self._counter}")
+
+    async def _attempt(self, shards: dict[int, list[_Call]], batches: dict[int, str]) -> None:
         """One pipeline a server; as a rule there is one. A shard may have moved since the lane was chosen."""
         now = int(time.time() * 1000)
         servers: dict[Address, list[int]] = {}
@@ -161,7 +172,7 @@ class Lanes:
         for group in servers.values():
             commands: list[Sequence[Value]] = []
             for shard in group:
-                arguments: list[Value] = [now]
+                arguments: list[Value] = [now, batches[shard], BATCH_KEY_S]
                 for call in shards[shard]:
                     arguments += call.args
                 commands.append(self._nodes.fenced(shard, "send", *arguments))

@@ -50,12 +50,9 @@ class RedisRoomLog:
         prefix = keys.room(room)
         args: list[Value] = []
         for draft in drafts:
-            client_id, ttl = draft.client_id, CLIENT_KEY_S
-            if client_id is None:
-                client_id, ttl = self.own_key(), OWN_KEY_S
-            key = keys.once(room, draft.sender, client_id)
+            key = keys.once(room, draft.sender, draft.client_id) if draft.client_id is not None else ""
             mentions = ",".join(draft.mentions) if draft.mentions else ""
-            args += (prefix, room, draft.sender, key, ttl, draft.fingerprint, mentions, draft.body)
+            args += (prefix, room, draft.sender, key, CLIENT_KEY_S, draft.fingerprint, mentions, draft.body)
         answers = await self._lanes.submit(keys.shard(room), args)
         return [
             Sent(room, epoch, seq, ts, repeated=status == b"repeat")

@@ -1,22 +1,32 @@
 -- Store a batch of messages of one shard, in order. The hot path: one call carries all sends in flight.
 --
--- ARGV: now (ms), then for each message
+-- ARGV: now (ms), batch key, its ttl (s), then for each message
 --   room prefix, room name, sender, idempotency key, ttl (s), fingerprint, mentions (names joined by commas), body
 -- Returns five values a message: status, seq, ts, epoch, feed offset. Status is `ok`, `repeat` (stored before under
 -- this key: its first place is returned) or the code of a refusal. A refused message changes nothing.
+--
+-- A sender's own idempotency key is remembered for each message. Messages without one (the key is empty) only need
+-- to be guarded against our own repeats, and those are always of the whole batch: its answer is remembered once,
+-- under the batch key. The batch key is empty when every message has a key of its own.
 
-local now = tonumber(ARGV[1])
-local roles, posted, out = {}, {}, {}
-
-local function refuse(code)
-  out[#out + 1] = code
-  out[#out + 1] = 0
-  out[#out + 1] = 0
-  out[#out + 1] = 0
-  out[#out + 1] = 0
+local now, batch = tonumber(ARGV[1]), ARGV[2]
+if batch ~= '' then
+  local answered = call('GET', batch)
+  if answered then return cmsgpack.unpack(answered) end
 end
 
-for i = 2, #ARGV, 8 do
+local roles, posted, out, n = {}, {}, {}, 0
+
+local function answer(status, seq, ts, epoch, offset)
+  out[n + 1], out[n + 2], out[n + 3], out[n + 4], out[n + 5] = status, seq, ts, epoch, offset
+  n = n + 5
+end
+
+local function refuse(code)
+  answer(code, 0, 0, 0, 0)
+end
+
+for i = 4, #ARGV, 8 do
   local prefix, name, sender, key = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   local print, mentions, body = ARGV[i + 5], ARGV[i + 6], ARGV[i + 7]
   local room = room_at(prefix)
@@ -31,16 +41,12 @@ for i = 2, #ARGV, 8 do
   elseif not role then
     refuse(room.kind == 'public' and 'not_a_member' or 'room_not_found')
   else
-    local before = done_before(key)
+    local before = key ~= '' and done_before(key)
     if before then
       if before[1] ~= print then
         refuse('idempotency_conflict')
       else
-        out[#out + 1] = 'repeat'
-        out[#out + 1] = before[2]
-        out[#out + 1] = before[3]
-        out[#out + 1] = before[4]
-        out[#out + 1] = 0
+        answer('repeat', before[2], before[3], before[4], 0)
       end
     elseif role == 'reader' then
       refuse('read_only')
@@ -48,8 +54,8 @@ for i = 2, #ARGV, 8 do
       refuse('room_archived')
     else
       append(room, name, 'message', body, now)
-      remember(key, ARGV[i + 4], print, room)
-      posted[who] = {prefix, sender, room.head .. ' ' .. room.n}
+      if key ~= '' then remember(key, ARGV[i + 4], print, room) end
+      posted[who] = {prefix, sender, room.seq .. ' ' .. room.count}
       if mentions ~= '' then
         for user in string.gmatch(mentions, '[^,]+') do
           if redis.call('HEXISTS', prefix .. ':members', user) == 1 then
@@ -59,11 +65,7 @@ for i = 2, #ARGV, 8 do
           end
         end
       end
-      out[#out + 1] = 'ok'
-      out[#out + 1] = room.head
-      out[#out + 1] = room.ts
-      out[#out + 1] = EPOCH
-      out[#out + 1] = feed_head
+      answer('ok', room.head, room.ts, EPOCH, feed_head)
     end
   end
 end
@@ -73,4 +75,5 @@ for _, last in pairs(posted) do
   redis.call('HSET', last[1] .. ':posted', last[2], last[3])
 end
 commit()
+if batch ~= '' then call('SET', batch, cmsgpack.pack(out), 'EX', ARGV[3]) end
 return out
