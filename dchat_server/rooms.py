@@ -196,8 +196,14 @@ class Rooms:
         if seq < seat.room.head:
             events = await self._log.read(room, seq - 1, 1) if seq > 0 else []
             messages = events[0].messages if events else 0
-        body = wire.fields(type="read", room=room, read=seq, unread=seat.room.messages - messages)
-        await self._store.mark(user, room, Marker(seq, messages, seat.room.head, back), b"{" + body)
+        marker = Marker(seq, messages, seat.room.head, back)
+        (old,) = await self._store.markers(user, (room,))
+        still_back = old is not None and old.back and not back and seq < old.head  # see lua/mark_read.lua
+        read, counted = (seq, messages) if still_back else _read_to(marker, seat.posted)
+        counts = await self._store.count_since(user, {room: read})
+        unread = max(0, seat.room.messages - counted - counts[room][0])
+        body = wire.fields(type="read", room=room, read=read, unread=unread)
+        await self._store.mark(user, room, marker, b"{" + body)
         return await self.standing(user, room)
 
 

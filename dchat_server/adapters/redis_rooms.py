@@ -77,8 +77,9 @@ class RedisRoomStore:
         user_roles: Sequence[str] = (),
     ) -> str:
         leaving = action in ("leave", "kick")
+        home, joined = self._keys.shard(user), self._keys.joined(user)
         if not leaving:
-            await self._nodes.run(self._keys.shard(user), "SADD", self._keys.joined(user), room)
+            await self._nodes.run(home, "SADD", joined, room)
         reply = await self._nodes.script(
             self._keys.shard(room),
             "set_member",
@@ -100,8 +101,12 @@ class RedisRoomStore:
         status = bytes(reply[0]).decode()
         if status not in ("ok", "unchanged"):
             raise refusal(reply[0], room)
+        # Coming and going may overlap: each puts the name back when, after its own step, the user is in the room.
         if leaving:
-            await self._nodes.run(self._keys.shard(user), "SREM", self._keys.joined(user), room)
+            await self._nodes.run(home, "SREM", joined, room)
+            _, present = await self.role(user, room)
+        if not leaving or present is not None:
+            await self._nodes.run(home, "SADD", joined, room)
         return status
 
     async def seats(self, user: str, rooms: Sequence[str]) -> list[Seat | None]:

@@ -3,12 +3,15 @@
 -- The marker is "seq messages head back". Returns {seq, messages, head, back} as it stands now.
 
 local marker = redis.call('HGET', ARGV[1], ARGV[2])
-local seq, n, at, back
-if marker then seq, n, at, back = string.match(marker, '^(%d+) (%d+) (%d+) (%d)$') end
+local seq, n, at, was_back
+if marker then seq, n, at, was_back = string.match(marker, '^(%d+) (%d+) (%d+) (%d)$') end
 if marker and ARGV[6] ~= '1' and tonumber(ARGV[3]) <= tonumber(seq) then
-  return {seq, n, at, back}
+  return {seq, n, at, was_back}
 end
-redis.call('HSET', ARGV[1], ARGV[2], ARGV[3] .. ' ' .. ARGV[4] .. ' ' .. ARGV[5] .. ' ' .. ARGV[6])
+local to, back = ARGV[5], ARGV[6]
+-- Who went back and reads on is still behind where they had been: what they wrote up to there has not moved them.
+if back ~= '1' and was_back == '1' and tonumber(ARGV[3]) < tonumber(at) then to, back = at, '1' end
+redis.call('HSET', ARGV[1], ARGV[2], ARGV[3] .. ' ' .. ARGV[4] .. ' ' .. to .. ' ' .. back)
 announce('read', ARGV[7], ARGV[8])
 commit()
-return {ARGV[3], ARGV[4], ARGV[5], ARGV[6]}
+return {ARGV[3], ARGV[4], to, back}
