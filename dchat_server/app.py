@@ -28,6 +28,7 @@ from dchat_server.config import Config
 from dchat_server.drain import send_away
 from dchat_server.errors import BackendUnavailable, ClusterMismatch
 from dchat_server.history import History
+from dchat_server.http import front
 from dchat_server.http.ops import REGISTRY, registry_of
 from dchat_server.http.parts import ACCOUNTS, CONFIG, LIMITER, SLOTS
 from dchat_server.http.problems import problems
@@ -234,6 +235,7 @@ async def _serve(config: Config, redis_url: str, worker_id: str, on_ready: Calla
                 shutdown_timeout=2.0,
             )
             await runner.setup()
+            front.install(runner, app)
             site = web.TCPSite(
                 runner, config.host, config.port, backlog=LISTEN_BACKLOG, reuse_port=config.reuse_port or None
             )

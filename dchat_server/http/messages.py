@@ -44,8 +44,13 @@ async def post_message(request: web.Request) -> web.StreamResponse:
     draft = worker.publisher.draft(who.user, await read_object(request, worker.config.max_body_bytes))
     sent = await worker.publisher.send(room, draft)
     worker.hub.saw(room, sent.seq)
-    body = b'{"message":%b}' % wire.sent_message(sent, draft)
-    return web.Response(body=body, status=200 if sent.repeated else 201, content_type="application/json")
+    status = 200 if sent.repeated else 201
+    return web.Response(body=stored(sent, draft), status=status, content_type="application/json")
+
+
+def stored(sent: Sent, draft: Draft) -> bytes:
+    """The body of the answer to a send."""
+    return b'{"message":%b}' % wire.sent_message(sent, draft)
 
 
 async def _post_batch(request: web.Request, user: str, room: str) -> web.Response:

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from dchat_server import wire
 from dchat_server.errors import ChatError
-from dchat_server.http.worker import WORKER
+from dchat_server.http.worker import WORKER, Worker
 
 log = structlog.get_logger("dchat.http")
 
@@ -74,6 +74,11 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     except (asyncio.CancelledError, ConnectionError):
         raise
     except Exception:
-        log.exception("request_failed", method=request.method, path=request.path)
-        request.app[WORKER].refused["internal"] += 1
-        return problem_response(ChatError("internal", "The server made a mistake; it is in its log."))
+        return mistake(request, request.app[WORKER])
+
+
+def mistake(request: web.Request, worker: Worker) -> web.Response:
+    """The answer where an exception that is being handled is our own mistake: it is logged, not told."""
+    log.exception("request_failed", method=request.method, path=request.path)
+    worker.refused["internal"] += 1
+    return problem_response(ChatError("internal", "The server made a mistake; it is in its log."))

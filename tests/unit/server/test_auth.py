@@ -68,7 +68,7 @@ async def start() -> AsyncIterator[Start]:
 
     async def start(**config: Any) -> Client:
         app = web.Application(middlewares=[problems])
-        app[WORKER] = SimpleNamespace(refused=Counter())  # type: ignore[assignment]
+        app[WORKER] = SimpleNamespace(refused=Counter(), draining=False)  # type: ignore[assignment]
         app[CONFIG] = Config(**config)
         app[ACCOUNTS] = Accounts(
             MemoryAccountStore(),
