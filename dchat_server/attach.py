@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -16,13 +16,15 @@ from dchat_server.model import Event, Position
 from dchat_server.ports import RoomLog, RoomStore
 from dchat_server.pump import Pump
 from dchat_server.stream import CLOSED, Stream
+from dchat_server.window import Kept
 from dchat_server.wire import Frame
 
 CATCH_UP_S = 3.0
 AT_ONCE = 50
 """Rooms whose logs are asked side by side."""
-PAGE = 200
-"""Events written at once during a replay; each write ends with a cursor."""
+PAGE, PAGE_BYTES = 200, 128 * 1024
+"""Events written at once during a replay, and about how many bytes; each write ends with a cursor. A client that cannot
+take one within takeover.DRAIN_S would never get past it."""
 
 
 class Epochs(Protocol):
@@ -122,8 +124,7 @@ class Opener:
                 kept = self._hub.windows[shard].since(start.offset)
                 if kept is not None:
                     mine = [item for item in kept if item.event.room in opened.rooms and _within(item.event, end)]
-                    for at in range(0, len(mine), PAGE):
-                        page = mine[at : at + PAGE]
+                    for page in _pages(mine):
                         self._told(shard, [item.event for item in page], reached)
                         yield [item.frame() for item in page], Cursor(tuple(reached))
                 else:
@@ -159,19 +160,21 @@ class Opener:
         for at in range(0, len(rooms), AT_ONCE):
             await asyncio.gather(*map(begin, rooms[at : at + AT_ONCE]))
         out: list[Event] = []
+        out_bytes = 0
         while heads:
             _, room, _ = heapq.heappop(heads)
             event = pages[room].pop()
             out.append(event)
+            out_bytes += len(event.body)
             if pages[room]:
                 following = pages[room][-1]
                 if _within(following, end):
                     heapq.heappush(heads, (following.offset, room, following.seq))
             else:
                 await fetch(room, event.seq)
-            if len(out) >= PAGE:
+            if len(out) >= PAGE or out_bytes >= PAGE_BYTES:
                 yield out
-                out = []
+                out, out_bytes = [], 0
         if out:
             yield out
 
@@ -231,6 +234,16 @@ class Opener:
             shard = self._hub.shard_of(room)
             if event.offset - 1 < opened.start[shard].offset:
                 opened.start[shard] = Position(event.epoch, event.offset - 1)
+
+
+def _pages(kept: Sequence[Kept]) -> Iterator[Sequence[Kept]]:
+    """The same in parts of `PAGE` events or `PAGE_BYTES`, whichever is less."""
+    start = size = 0
+    for end, item in enumerate(kept, 1):
+        size += len(item.event.body)
+        if end - start == PAGE or size >= PAGE_BYTES or end == len(kept):
+            yield kept[start:end]
+            start, size = end, 0
 
 
 def _within(event: Event, end: Position) -> bool:

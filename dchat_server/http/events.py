@@ -18,7 +18,14 @@ from dchat_server.errors import ChatError
 from dchat_server.http.auth import principal_of
 from dchat_server.http.body import answer, query_int
 from dchat_server.http.parts import ACCOUNTS, SLOTS
-from dchat_server.http.takeover import LIVE_BUFFER, Gone, StreamConnection, head_bytes, take_over
+from dchat_server.http.takeover import (
+    LIVE_BUFFER,
+    Gone,
+    StreamConnection,
+    bound_kernel_buffers,
+    head_bytes,
+    take_over,
+)
 from dchat_server.http.worker import WORKER, Worker
 from dchat_server.model import is_name, iso, parse_iso
 from dchat_server.stream import CLOSED, Stream
@@ -57,6 +64,8 @@ async def get_events(request: web.Request) -> web.StreamResponse:
         opened = await worker.opener.open(stream, cursor, None if cursor else since_ms)
         if request.app[ACCOUNTS].is_revoked(who.digest):  # while we were looking
             raise ChatError("unauthorized")
+        if stream.mode == CLOSED:  # the hub sent its readers elsewhere meanwhile
+            raise ChatError("draining")
         if poll_s is not None:
             response = await _poll(worker, opened, poll_s)
         else:
@@ -119,7 +128,8 @@ async def _feed_connection(worker: Worker, opened: Opened, connection: StreamCon
 class QueueOutlet:
     """Bounded bytes between the hub and an ordinary response."""
 
-    def __init__(self) -> None:
+    def __init__(self, transport: asyncio.Transport | None) -> None:
+        self._transport = transport
         self._parts: list[bytes] = []
         self._size = 0
         self._ready = asyncio.Event()
@@ -139,6 +149,8 @@ class QueueOutlet:
     def abort(self) -> None:
         self._parts = []
         self.close()
+        if self._transport is not None:  # whoever writes to a client that does not read waits for ever
+            self._transport.abort()
 
     async def take(self) -> bytes:
         """What was written since; b"" once it is closed."""
@@ -154,8 +166,10 @@ async def _ordinary(
     request: web.Request, worker: Worker, opened: Opened, headers: dict[str, str]
 ) -> web.StreamResponse:
     """The stream as an ordinary aiohttp response, where the connection cannot be taken over."""
-    stream, outlet = opened.stream, QueueOutlet()
+    stream, outlet = opened.stream, QueueOutlet(request.transport)
     stream.out = outlet
+    if request.transport is not None:
+        bound_kernel_buffers(request.transport)
     response = web.StreamResponse(headers=headers)
     await response.prepare(request)
 
@@ -207,6 +221,7 @@ async def _poll(worker: Worker, opened: Opened, poll_s: int) -> web.Response:
             worker.hub.go_live(stream)
             with suppress(TimeoutError):
                 await asyncio.wait_for(outlet.first, poll_s)
+            worker.hub.flush()  # its cursor may be ahead of what was written
             lines = outlet.lines
             place = worker.hub.cursor.encode().decode() if stream.mode != CLOSED else place
         events = [orjson.loads(line) for line in lines]

@@ -3,6 +3,7 @@ see. It shares no code with the server or the client."""
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 
@@ -17,19 +18,7 @@ class Seen(NamedTuple):
 def decode(raw: bytes) -> list[Seen]:
     """All events of a whole stream; an event that is not finished is not dispatched."""
     text = raw.decode("utf-8", "replace").removeprefix("\ufeff")
-    lines: list[str] = []
-    line: list[str] = []
-    after_return = False
-    for char in text:
-        if char == "\n" and after_return:
-            after_return = False
-            continue
-        after_return = char == "\r"
-        if char in "\r\n":
-            lines.append("".join(line))
-            line = []
-        else:
-            line.append(char)
+    *lines, _ = re.split("\r\n|\n|\r", text)
     out: list[Seen] = []
     kind, data, last_id, pending_id = "", "", "", ""
     for each in lines:
