@@ -129,7 +129,8 @@ def test_an_honest_server_passes_and_everything_is_counted(generator: Generator,
     assert (load.streams, load.sent, load.delivered) == (STREAMS, MESSAGES, STREAMS * MESSAGES)
     assert 0 < load.delivery_us["p50"] <= load.delivery_us["p99"] <= load.delivery_us["max"] < 60_000_000
     assert load.answer_us["p50"] > 0
-    assert load.seconds > (MESSAGES - 1) / 500
+    # Paced, not all at once: a loop whose timers count milliseconds may be early by one at either end.
+    assert load.seconds > (MESSAGES - 1) / 500 - 0.002
 
 
 @pytest.mark.parametrize(("server", "told"), WRONGS.items(), indirect=["server"])
