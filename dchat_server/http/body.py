@@ -19,11 +19,11 @@ async def read_body(request: web.Request, max_bytes: int) -> bytes:
     """The whole body. Raises ChatError body_too_large, or invalid_request when it takes longer than `BODY_S`."""
     if request.content_length is not None and request.content_length > max_bytes:
         raise ChatError("body_too_large", f"A body may have at most {max_bytes} bytes.")
-    if request._payload.is_eof() and request._payload.total_bytes <= max_bytes:  # usual: it came with the head
-        return await request._payload.readany()
     chunks: list[bytes] = []
     size = 0
     try:
+        if request._payload.is_eof() and request._payload.total_bytes <= max_bytes:  # usual: it came with the head
+            return await request._payload.readany()
         async with asyncio.timeout(BODY_S):
             async for chunk in request.content.iter_any():
                 size += len(chunk)
@@ -32,6 +32,8 @@ async def read_body(request: web.Request, max_bytes: int) -> bytes:
                 chunks.append(chunk)
     except TimeoutError:
         raise ChatError("invalid_request", f"The body did not arrive within {BODY_S:.0f} s.") from None
+    except web.RequestPayloadError:
+        raise ChatError("invalid_request", "The body is not of the encoding that its headers name.") from None
     return b"".join(chunks)
 
 
