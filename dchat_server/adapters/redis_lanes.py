@@ -124,6 +124,11 @@ class Lanes:
         """Repeat until each call has its answer or its time is over."""
         pause = 0.02
         cause = BackendUnavailable()
+        now = time.monotonic()
+        self._fail([call for call in calls if call.deadline <= now], cause)  # those before them took all their time
+        calls = [call for call in calls if call.deadline > now]
+        if not calls:
+            return
         shards: dict[int, list[_Call]] = {}
         for call in calls:
             shards.setdefault(call.shard, []).append(call)

@@ -214,7 +214,7 @@ async def mortal_place_of(kind: str) -> AsyncIterator[Place]:
 
 def draft(sender: str, text: str, client_id: str | None = None, *, mentions: tuple[str, ...] = ()) -> Draft:
     body = wire.draft_body(sender, text, client_id, None)
-    return Draft(sender, text, body, client_id, fingerprint=text if client_id else "", mentions=mentions)
+    return Draft(sender, text, body, client_id, fingerprint=text.encode().hex() if client_id else "", mentions=mentions)
 
 
 async def create(store: RoomStore, room: str, *members: str, kind: str = "public") -> None:

@@ -1,0 +1,156 @@
+"""Sends to real servers that lose replies, freeze, forget and come back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from dchat_server import wire
+from dchat_server.adapters import redis_lanes, redis_nodes
+from dchat_server.adapters.redis_nodes import RedisNodes
+from dchat_server.adapters.redis_room_log import RedisRoomLog
+from dchat_server.adapters.redis_rooms import RedisRoomStore
+from dchat_server.errors import BackendUnavailable, ChatError
+from dchat_server.model import Sent
+from dchat_server.ports import Amendment, Marker
+from tests.contract.servers import create, draft
+from tests.fakes import SHARDS
+from tests.harness.redis import RedisServer
+from tests.harness.wires import Wire, wire_to
+
+
+class Through:
+    """A log whose every byte passes through a wire that can be spoiled."""
+
+    def __init__(self, server: RedisServer, wire: Wire, nodes: RedisNodes) -> None:
+        self.server, self.wire, self.nodes = server, wire, nodes
+        self.log, self.store = RedisRoomLog(nodes), RedisRoomStore(nodes)
+
+    async def texts(self) -> list[str]:
+        events = await self.log.read("hall", 0, 1000)
+        return [wire.body_fields(event)["text"] for event in events if event.type == "message"]
+
+
+@pytest_asyncio.fixture(params=["redis", "valkey"])
+async def through(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Through]:
+    monkeypatch.setattr(redis_nodes, "REPLY_S", 0.2)
+    with RedisServer(kind=request.param) as server:
+        async with wire_to(server.port) as spoiled:
+            nodes = RedisNodes(f"redis://127.0.0.1:{spoiled.port}", SHARDS)
+            await nodes.start()
+            here = Through(server, spoiled, nodes)
+            await create(here.store, "hall", "ada", "bob")
+            await here.log.send("hall", draft("ada", "first"))  # the scripts are there
+            try:
+                yield here
+            finally:
+                await here.log.settle()
+                await nodes.stop()
+                await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("client_id", [None, "k"])
+async def test_a_send_whose_reply_was_lost_is_stored_once(through: Through, client_id: str | None) -> None:
+    through.wire.swallow(b"marked", times=2)
+    sent = await through.log.send("hall", draft("ada", "marked", client_id))
+    assert through.wire.spoiled == 2
+    assert await through.texts() == ["first", "marked"]
+    (event,) = await through.log.read("hall", sent.seq - 1, 1)
+    assert (event.seq, event.epoch, event.ts) == (sent.seq, sent.epoch, sent.ts)
+
+
+async def test_a_batch_whose_reply_was_lost_is_stored_once_and_answered_the_same(through: Through) -> None:
+    drafts = [draft("ada", f"marked {number}", "k" if number % 3 == 0 else None) for number in range(6)]
+    through.wire.swallow(b"marked")
+    answers = await through.log.send_many("hall", drafts)
+    places = [answer.seq for answer in answers if isinstance(answer, Sent)]
+    clash = [answer.code for answer in answers if isinstance(answer, ChatError)]
+    assert (places, clash) == ([5, 6, 7, 8, 9], ["idempotency_conflict"])
+    assert await through.texts() == ["first", *(f"marked {number}" for number in (0, 1, 2, 4, 5))]
+
+
+async def test_sends_beside_one_whose_reply_was_lost_are_stored_once_and_in_order(through: Through) -> None:
+    through.wire.swallow(b'"7"')
+    await asyncio.gather(*(through.log.send("hall", draft("ada", str(number))) for number in range(40)))
+    assert await through.texts() == ["first", *map(str, range(40))]
+
+
+async def test_all_other_changes_are_made_once_as_well(through: Through) -> None:
+    """Each is an event of its own, so a repeat would show in the log."""
+    head = (await through.log.read_back("hall", None, 1))[0].seq
+    store, log, body = through.store, through.log, b'"sender":"ada"}'
+    changes = [
+        (b"amend-marked", lambda: log.amend("hall", "ada", Amendment("edit", 4, "amend-marked"))),
+        (b"set-marked", lambda: store.set_member("hall", "ada", "set-marked", "invite", "member")),
+        (b"topic-marked", lambda: store.update("hall", "ada", True, (), {"topic": "topic-marked"}, body)),
+        (b"room-marked", lambda: create(store, "room-marked", "ada")),
+        (b"read-marked", lambda: store.mark("ada", "hall", Marker(4, 1, 9, False), b'{"x":"read-marked"}')),
+    ]
+    for number, (mark, change) in enumerate(changes, 1):
+        through.wire.swallow(mark)
+        await change()  # type: ignore[no-untyped-call]
+        assert through.wire.spoiled == number
+    assert [event.type for event in await log.read("hall", head, 10)] == ["edit", "member", "room"]
+    assert [event.type for event in await log.read("room-marked", 0, 10)] == ["room", "member"]
+
+
+async def test_connections_that_are_cut_again_and_again_lose_and_double_nothing(through: Through) -> None:
+    through.wire.cut_replies = 0.3
+
+    async def sender(user: str) -> list[str]:
+        stored = []
+        for number in range(20):
+            for _ in range(20):
+                try:
+                    await through.log.send("hall", draft(user, f"{user} {number}", f"k{number}"))
+                    stored.append(f"{user} {number}")
+                    break
+                except BackendUnavailable:
+                    pass
+        return stored
+
+    sent = await asyncio.gather(sender("ada"), sender("bob"))
+    through.wire.cut_replies = 0.0
+    said = await through.texts()
+    assert through.wire.spoiled > 5
+    for stored in sent:
+        assert len(stored) == 20
+        assert [text for text in said if text in set(stored)] == stored
+
+
+async def test_a_frozen_server_is_given_up_in_time(through: Through, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (redis_lanes, redis_nodes):
+        monkeypatch.setattr(module, "DEADLINE_S", 0.5)
+    through.wire.blocked = True
+    began = time.monotonic()
+    sends = [through.log.send("hall", draft("ada", str(number))) for number in range(600)]
+    other = [through.log.read("hall", 0, 10), through.store.seats("ada", ["hall"])]
+    told = await asyncio.gather(*sends, *other, return_exceptions=True)
+    assert all(isinstance(error, BackendUnavailable) for error in told)
+    assert time.monotonic() - began < 5
+    through.wire.blocked = False
+    through.wire.cut()
+    await asyncio.sleep(0.1)
+    monkeypatch.setattr(redis_lanes, "DEADLINE_S", 5)
+    assert (await through.log.send("hall", draft("ada", "again"))).seq > 4
+
+
+async def test_a_server_that_is_full_says_so_at_once_and_stores_nothing(through: Through) -> None:
+    await asyncio.to_thread(through.server.ask, "CONFIG", "SET", "maxmemory", "1")
+    began = time.monotonic()
+    for work in (
+        through.log.send("hall", draft("ada", "x")),
+        through.log.amend("hall", "ada", Amendment("add", 4, "x")),
+        through.store.set_member("hall", "ada", "eve", "invite", "member"),
+    ):
+        with pytest.raises(BackendUnavailable):
+            await work
+    assert time.monotonic() - began < 3
+    assert await through.texts() == ["first"]  # reading goes on
+    await asyncio.to_thread(through.server.ask, "CONFIG", "SET", "maxmemory", "0")
+    await through.log.send("hall", draft("ada", "y"))
+    assert [event.seq for event in await through.log.read("hall", 0, 100)] == [1, 2, 3, 4, 5]
