@@ -1,9 +1,9 @@
 """The hot connections to Redis: batches out, batches of replies in, and nothing in between.
 
 redis-py opens the connection (TLS, AUTH, SELECT, names); its transport is then given to the small protocol below,
-which packs with hiredis, parses with hiredis and wakes one future a batch. Through redis-py's own `execute_command` a
-batch costs some 150 µs of CPU, so about 20 (benchmarks/README.md). Used where it counts: the lanes that carry
-sends, and the feed's reader. Everything else goes through redis-py.
+which packs with hiredis, parses with hiredis and wakes one future a batch. That costs a third to a sixth of the CPU of
+redis-py's own command path (`make bench ARGS=wire`). All commands of the server go this way; only the locator, which
+asks once in a while, uses redis-py's clients.
 
 What this relies on (redis-py 8, tested in tests/unit/server/test_redis_wire.py): `AbstractConnection.connect()`
 leaves an asyncio `_writer` whose `transport` it may be parted from, and nothing unread in its reader.

@@ -1,0 +1,117 @@
+"""The bare connection to Redis: replies in order, errors as values, and an end for every wait."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from dchat_server.adapters.redis_locator import client_to
+from dchat_server.adapters.redis_wire import RedisWire
+
+Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+class FakeRedis:
+    """Says what a test wants after redis-py's greeting, which it answers with OK."""
+
+    def __init__(self, *said: bytes) -> None:
+        self.said, self.heard = list(said), b""
+        self._server: asyncio.Server | None = None
+
+    async def __aenter__(self) -> RedisWire:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        host, port = self._server.sockets[0].getsockname()
+        client = client_to((host, port), {}, connections=1)
+        self.wire = await RedisWire.open(client.connection_pool.make_connection())
+        return self.wire
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self.wire.close()
+        self._server.close()
+        await asyncio.sleep(0)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(65536):
+                greetings = data.count(b"SETINFO")
+                if greetings:
+                    writer.write(b"+OK\r\n" * greetings)
+                    continue
+                self.heard += data
+                for part in self.said:
+                    writer.write(part)
+                    await writer.drain()
+                    await asyncio.sleep(0)
+                self.said = []
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+
+@pytest.fixture
+async def pong() -> AsyncIterator[RedisWire]:
+    async with FakeRedis(b"+PONG\r\n") as wire:
+        yield wire
+
+
+async def test_a_command_is_answered_with_its_raw_reply(pong: RedisWire) -> None:
+    assert await pong.call([("PING",)], 5) == [b"PONG"]
+
+
+async def test_replies_that_come_a_byte_at_a_time_are_put_together_in_order() -> None:
+    raw = b"*2\r\n$1\r\na\r\n:7\r\n-ERR no such thing\r\n$-1\r\n"
+    async with FakeRedis(*(raw[at : at + 1] for at in range(len(raw)))) as wire:
+        first, second, third = await wire.call([("A",), ("B", 1), ("C", b"x", 2.5)], 20)
+    assert first == [b"a", 7]
+    assert isinstance(second, ResponseError)
+    assert third is None
+
+
+async def test_calls_of_several_tasks_each_get_their_own_replies() -> None:
+    async with FakeRedis(b":1\r\n:2\r\n:3\r\n") as wire:
+        assert await asyncio.gather(wire.call([("A",)], 20), wire.call([("B",), ("C",)], 20)) == [[1], [2, 3]]
+
+
+async def test_a_server_that_says_nothing_ends_the_wait_and_the_connection() -> None:
+    async with FakeRedis() as wire:
+        with pytest.raises(RedisTimeoutError):
+            await wire.call([("PING",)], 0.05)
+        assert wire.closed
+        with pytest.raises(RedisConnectionError):
+            await wire.call([("PING",)], 5)
+
+
+async def test_one_wait_that_is_too_long_ends_all_that_wait_behind_it() -> None:
+    async with FakeRedis() as wire:
+        outcomes = await asyncio.gather(wire.call([("A",)], 0.05), wire.call([("B",)], 60), return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [RedisTimeoutError, RedisTimeoutError]
+
+
+async def test_what_is_no_redis_protocol_ends_the_connection() -> None:
+    async with FakeRedis(b"HTTP/1.1 400 Bad Request\r\n\r\n") as wire:
+        with pytest.raises(RedisConnectionError):
+            await wire.call([("PING",)], 20)
+        assert wire.closed
+
+
+async def test_a_caller_that_gives_up_does_not_shift_the_replies_of_others() -> None:
+    async with FakeRedis(b":1\r\n:2\r\n") as wire:
+        impatient = asyncio.ensure_future(wire.call([("A",)], 20))
+        patient = asyncio.ensure_future(wire.call([("B",)], 20))
+        await asyncio.sleep(0)
+        impatient.cancel()
+        assert await patient == [2]
+
+
+async def test_the_connection_outlives_what_redis_py_kept_of_it(pong: RedisWire) -> None:
+    gc.collect()  # a StreamWriter that nobody holds closes its transport
+    await asyncio.sleep(0.01)
+    assert await pong.call([("PING",)], 5) == [b"PONG"]
