@@ -243,6 +243,24 @@ async def test_a_reader_behind_the_feeds_beginning_is_overtaken_and_goes_on_at_i
         await each.stop()
 
 
+async def test_a_reader_that_is_overtaken_between_two_reads_is_told_as_well(place: Place) -> None:
+    writer = await place.worker()
+    await create(writer.store, "hall", "ada")
+    reader = await place.worker()
+    await reader.feed.start(0)
+    shard = place.keys.shard("hall")
+    (group,) = [group for group in reader.feed.groups() if shard in group]
+    reading = reader.feed.read(group)
+    assert not await anext(reading)
+    await writer.log.send_many("hall", [draft("ada", str(number)) for number in range(30)])
+    await place.trim("hall", 10)
+    async with asyncio.timeout(10):
+        while not (changes := await anext(reading)):
+            pass
+    assert [type(change) for change in changes] == [Overtaken]
+    await reading.aclose()  # type: ignore[attr-defined]
+
+
 async def test_a_feed_that_is_trimmed_behind_its_readers_is_no_news(place: Place) -> None:
     writer = await place.worker()
     await create(writer.store, "hall", "ada")

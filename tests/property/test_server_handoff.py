@@ -70,6 +70,19 @@ class Handoff(RuleBasedStateMachine):
     def attach_anywhere(self, worker: int, user: str, wanted: tuple[str, ...] | None, cursor: int, lines: bool) -> None:
         self._attach(worker, user, wanted, self.cursors[cursor % len(self.cursors)], None, lines)
 
+    @precondition(lambda self: self.cursors)
+    @rule(worker=workers, user=users, cursor=st.integers(0, 10_000), room=rooms, amounts=amounts, lines=st.booleans())
+    def attach_while_something_happens(
+        self, worker: int, user: str, cursor: int, room: str, amounts: list[tuple[int, int]], lines: bool
+    ) -> None:
+        """The case it is all about: events between the seat and the end of the replay."""
+        self._attach(worker, user, None, self.cursors[cursor % len(self.cursors)], None, lines)
+        self.sessions[-1].up_to_the_seat()
+        self.rig.let_in(user, room)
+        self.rig.say("owner", room, "meanwhile")
+        self.rig.workers[worker].read([(shard, 1000) for shard in range(SHARDS)])
+        self.rig.workers[worker].read(amounts)
+
     @rule(worker=workers, user=users, wanted=some_rooms, ago=st.integers(0, 40), lines=st.booleans())
     def attach_since(self, worker: int, user: str, wanted: tuple[str, ...] | None, ago: int, lines: bool) -> None:
         self._attach(worker, user, wanted, None, self.rig.cluster.now_ms - ago, lines)
@@ -158,7 +171,7 @@ class Handoff(RuleBasedStateMachine):
 
 TestHandoff = Handoff.TestCase
 TestHandoff.settings = settings(
-    max_examples=120,
+    max_examples=200,
     stateful_step_count=50,
     deadline=None,
     suppress_health_check=list(HealthCheck),

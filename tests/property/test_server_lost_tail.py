@@ -42,7 +42,15 @@ class Reader:
     def move(self, worker: int, rig: Rig, lost_writes: int) -> None:
         """The connection breaks, its last writes are lost, and the reader goes on elsewhere."""
         self.session.hang_up()
-        self.got += self.session.told(max(0, len(self.session.out.writes) - lost_writes))
+        self._come_back(worker, rig, max(0, len(self.session.out.writes) - lost_writes))
+
+    def move_early(self, worker: int, rig: Rig) -> None:
+        """The same, and nothing but the first write had arrived."""
+        self.session.hang_up()
+        self._come_back(worker, rig, 1)
+
+    def _come_back(self, worker: int, rig: Rig, writes: int) -> None:
+        self.got += self.session.told(writes)
         cursor = next((cursor for _, cursor in reversed(self.got) if cursor), None)
         self.session = rig.workers[worker].attach(USER, wanted=None, cursor=cursor, since_ms=None, lines=False)
 
@@ -149,6 +157,28 @@ class LostTail(RuleBasedStateMachine):
     @rule(which=st.integers(0, 1000), lost_writes=st.integers(0, 3), worker=workers)
     def reconnect(self, which: int, lost_writes: int, worker: int) -> None:
         self.readers[which % len(self.readers)].move(worker, self.rig, lost_writes)
+
+    @precondition(lambda self: self.readers)
+    @rule(which=st.integers(0, 1000), worker=workers, other=workers)
+    def reconnect_twice(self, which: int, worker: int, other: int) -> None:
+        reader = self.readers[which % len(self.readers)]
+        reader.move(worker, self.rig, 0)
+        self.rig.open_all()
+        reader.move_early(other, self.rig)
+
+    @precondition(lambda self: self.readers)
+    @rule(which=st.integers(0, 1000), worker=workers, room=rooms, count=st.integers(1, 4))
+    def lose_tail_during_a_replay(self, which: int, worker: int, room: str, count: int) -> None:
+        self.rig.open_all()
+        reader, shard = self.readers[which % len(self.readers)], self.rig.cluster.shard(room)
+        reader.session.hang_up()
+        self.say(room, count)
+        self.catch_up(worker)
+        reader.move(worker, self.rig, 0)
+        reader.session.up_to_the_seat()
+        self.lose_tail(shard)
+        self.say(room, count)
+        self.rig.workers[worker].read([(shard, 1000)])
 
     @precondition(lambda self: self.rig.gates)
     @rule(which=st.integers(0, 1000))

@@ -202,6 +202,18 @@ class Session:
     def is_live(self) -> bool:
         return self.stream.mode < REPLAYING
 
+    def up_to_the_seat(self) -> None:
+        """Let only this one through, until it is seated and has begun to replay."""
+        rig = self.worker.rig
+        others = [gate for gate in rig.gates if not gate.done()]
+        for _ in range(20):
+            mine = [gate for gate in rig.gates if not gate.done() and gate not in others]
+            if self.stream.queue is not None or not mine:
+                return
+            rig.gates.remove(mine[0])
+            mine[0].set_result(None)
+            rig.settle()
+
     def hang_up(self) -> None:
         self.worker.hub.drop(self.stream)
         self.out.closed = True

@@ -204,6 +204,49 @@ async def test_a_reader_from_an_epoch_that_kept_its_tail_notices_nothing() -> No
     assert types(out) == ["hello", *["message"] * 3, "resumed"]
 
 
+@pytest.mark.parametrize("kept_entries", [2, 4096])
+async def test_what_a_newer_epoch_has_written_is_left_to_the_live_stream(
+    monkeypatch: pytest.MonkeyPatch, kept_entries: int
+) -> None:
+    """The tail is lost between the seat and the replay, and new events have taken the places of the lost ones."""
+    monkeypatch.setattr(window, "MAX_ENTRIES", kept_entries)
+    here = await Here(shards=1).begin("hall")
+    cursor, out = here.cursor, Out()
+    here.say("hall", "kept")
+    kept = here.cluster.snapshot(0)
+    for _ in range(3):
+        here.say("hall", "lost")
+    await here.read()
+    stream = Stream("ada", "d", out)
+    opened = await here.opener.open(stream, cursor, None)
+    here.cluster.restart(0, kept)
+    for number in range(5):
+        here.say("hall", f"new {number}")
+    if kept_entries > 2:
+        await here.read()
+
+    async def drain() -> None:
+        pass
+
+    await here.opener.run(opened, "now", drain)
+    here.hub.go_live(stream)
+    for _ in range(2):
+        await here.read()
+    texts = [event["text"] for event in out.told if event["type"] == "message"]
+    assert [text for text in texts if text.startswith("new")] == [f"new {number}" for number in range(5)]
+    assert types(out).count("gap") == 1
+    assert types(out).index("gap") < types(out).index("message", types(out).index("resumed"))
+
+
+async def test_a_gap_is_in_the_write_of_the_hello_and_the_place_behind_it_comes_last() -> None:
+    here = await Here().begin("hall")
+    _, out = await here.open("nonsense")
+    hello, gap = decode(out.writes[0])
+    assert (hello.type, gap.type) == ("hello", "gap")
+    assert (hello.last_id, json.loads(hello.data)["cursor"]) == ("", "nonsense")
+    assert gap.last_id == here.cursor
+
+
 async def test_a_gap_names_only_rooms_of_this_reader() -> None:
     here = await Here().begin("hall")
     await here.store.create("den", "private", "bob", {"bob": "owner"}, topic="", display_name="")
