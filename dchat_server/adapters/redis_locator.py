@@ -145,7 +145,7 @@ class SingleLocator:
 
 
 class SentinelLocator:
-    """All shards on the master that a majority of the reachable sentinels' first answer names."""
+    """All shards on the master that the first sentinel names which answers and knows it."""
 
     def __init__(self, target: Target, keys: Keys) -> None:
         self._target, self._keys = target, keys

@@ -161,7 +161,7 @@ class RedisNodes:
             try:
                 return await self._pipe_once(self._layout.shards[shard], commands, lane)
             except _REFUSED as error:
-                if isinstance(error, AskError) and len(commands) == 1:
+                if type(error) is AskError and len(commands) == 1:  # (redis-py has MovedError be one, too)
                     with suppress(*_UNCLEAR, ResponseError):
                         return [await self._ask(error, commands[0])]
                 await self._again(deadline, pause, error)
@@ -241,12 +241,10 @@ class RedisNodes:
         return ["EVALSHA", self._sha(shard, name), 2, self.keys.feed(shard), self.keys.state(shard), *args]
 
     async def open_shard(self, shard: int) -> ShardState:
-        """Make sure the epoch belongs to the server that runs now, and return the shard's state. Two round trips."""
+        """Make sure the epoch belongs to the server that runs now, and return the shard's state. One round trip."""
         lock = self._opening.setdefault(shard, asyncio.Lock())
         async with lock:
             known = self._states.get(shard)
-            info, *_ = await self.pipe(shard, [("INFO", "server")])
-            run_id = next(line[7:].decode() for line in bytes(info).splitlines() if line.startswith(b"run_id:"))
             reply = await self.run(
                 shard,
                 "EVAL",
@@ -254,7 +252,6 @@ class RedisNodes:
                 2,
                 self.keys.feed(shard),
                 self.keys.state(shard),
-                run_id,
                 known.epoch if known else 0,
                 int(time.time()),
                 self.keys.shards,

@@ -7,6 +7,7 @@ the server underneath is done through the place as well, so that a contract cove
 from __future__ import annotations
 
 import asyncio
+import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import redis as redis_py
+from redis.crc import key_slot
 
 from dchat_server import wire
 from dchat_server.adapters.redis_feed import RedisFeed
@@ -167,11 +169,34 @@ class Shared:
             with redis_py.Redis(port=server.port, protocol=2) as client:
                 client.flushall()
 
+    def move(self, shard: int, *, pause_s: float = 0.0) -> None:
+        """Have the next node of the cluster take a shard over, key by key, as resharding does. Blocks."""
+        assert self._cluster is not None
+        nodes = self._cluster.nodes
+        slot = key_slot(Keys(SHARDS).feed(shard).encode())
+        at = next(at for at, node in enumerate(nodes) if _serves(node, slot))
+        source, target = nodes[at], nodes[(at + 1) % len(nodes)]
+        source_id, target_id = source.ask("CLUSTER", "MYID"), target.ask("CLUSTER", "MYID")
+        target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", source_id)
+        source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", target_id)
+        while keys := source.ask("CLUSTER", "GETKEYSINSLOT", slot, 10):
+            source.ask("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
+            time.sleep(pause_s)
+        for node in (target, source, *nodes):
+            node.ask("CLUSTER", "SETSLOT", slot, "NODE", target_id)
+
     def close(self) -> None:
         for server in self._single.values():
             server.close()
         if self._cluster is not None:
             self._cluster.close()
+
+
+def _serves(node: RedisServer, slot: int) -> bool:
+    with redis_py.Redis(port=node.port, decode_responses=True, protocol=2) as client:
+        client.response_callbacks.clear()
+        ranges = client.execute_command("CLUSTER", "SLOTS")
+    return any(first <= slot <= last and master[1] == node.port for first, last, master, *_ in ranges)
 
 
 def shared_servers() -> Iterator[Shared]:
