@@ -17,7 +17,7 @@ from aiohttp import web
 from dchat_server.accounts import Accounts
 from dchat_server.adapters.redis_accounts import RedisAccountStore
 from dchat_server.adapters.redis_durability import Durability
-from dchat_server.adapters.redis_feed import RedisFeed
+from dchat_server.adapters.redis_feed import RedisFeed, position_at
 from dchat_server.adapters.redis_limits import RedisLimits
 from dchat_server.adapters.redis_nodes import RedisNodes
 from dchat_server.adapters.redis_room_log import RedisRoomLog
@@ -25,6 +25,7 @@ from dchat_server.adapters.redis_rooms import RedisRoomStore
 from dchat_server.adapters.redis_slots import RedisSlotStore
 from dchat_server.attach import Opener
 from dchat_server.config import Config
+from dchat_server.cursor import Cursor
 from dchat_server.drain import send_away
 from dchat_server.errors import BackendUnavailable, ClusterMismatch
 from dchat_server.history import History
@@ -114,6 +115,8 @@ async def running_worker(config: Config, redis_url: str, name: str) -> AsyncIter
     worker.spawn(_tick(worker, accounts))
     worker.spawn(_refresh(slots, accounts))
     try:
+        heads = [position_at(nodes.state(shard), nodes.state(shard).head) for shard in range(config.shards)]
+        await pump.reach(Cursor(tuple(heads)), START_S)  # the backlog is for the windows, and news to nobody
         yield app
     finally:
         for task in list(worker.tasks):
