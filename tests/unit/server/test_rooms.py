@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from typing import Any
+
 import pytest
+import pytest_asyncio
 
 from dchat_server.errors import ChatError
 from dchat_server.rooms import Rooms
 from tests.fakes import MemoryCluster, MemoryNodes, MemoryRoomLog, MemoryRoomStore
+from tests.one_worker import Here as Served
+from tests.one_worker import one_worker
 
 
 class Here:
@@ -208,3 +214,103 @@ async def test_the_list_shows_ones_own_rooms_and_public_ones_in_pages() -> None:
     assert [standing.room.name for standing in mine] == [f"room{number:02}" for number in range(1, 12, 2)]
     some, _ = await here.rooms.visible("ada", after="", limit=50, prefix="room1")
     assert [standing.room.name for standing in some] == ["room10", "room11"]
+
+
+# --- over HTTP ------------------------------------------------------------------------------------------------------
+
+
+@pytest_asyncio.fixture
+async def served() -> AsyncIterator[Served]:
+    async with one_worker() as served:
+        yield served
+
+
+async def test_a_room_is_made_changed_archived_and_brought_back(served: Served) -> None:
+    fields = {"room": "hall", "kind": "private", "topic": "t", "display_name": "Hall 🎉"}
+    status, told = await served.call("POST", "/v1/rooms", json=fields)
+    assert status == 201
+    room = told["room"]
+    assert room.pop("created_at").endswith("Z")
+    counts = {"head": 2, "read": 0, "unread": 0, "mentions": 0, "members": 1}
+    assert room == {**fields, **counts, "joined": True, "role": "owner", "archived": False}
+    assert (await served.call("POST", "/v1/rooms", "bob", json=fields))[1]["code"] == "room_taken"
+    status, told = await served.call("PATCH", "/v1/rooms/hall", json={"topic": "new"})
+    assert (status, told["room"]["topic"], told["room"]["head"]) == (200, "new", 3)
+    assert await served.call("DELETE", "/v1/rooms/hall") == (204, None)
+    assert await served.call("DELETE", "/v1/rooms/hall") == (204, None)
+    assert (await served.call("GET", "/v1/rooms/hall"))[1]["room"]["archived"] is True
+    assert (await served.call("POST", "/v1/rooms/hall/messages", json={"text": "x"}))[1]["code"] == "room_archived"
+    status, told = await served.call("PATCH", "/v1/rooms/hall", json={"archived": False})
+    assert told["room"]["archived"] is False
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"room": 5},
+        {"room": "UP"},
+        {"room": "a", "kind": "dm"},
+        {"room": "a", "kind": [1]},
+        {"room": "a", "topic": 5},
+    ],
+)
+async def test_a_room_of_the_wrong_form_is_not_made(served: Served, fields: dict[str, Any]) -> None:
+    status, problem = await served.call("POST", "/v1/rooms", json=fields)
+    assert (status, problem["code"]) == (400, "invalid_request")
+
+
+async def test_members_come_and_go(served: Served) -> None:
+    await served.room("hall", "ada")
+    await served.room("den", "ada", kind="private")
+    assert await served.call("PUT", "/v1/rooms/hall/members/me", "bob") == (
+        200,
+        {"member": {"user": "bob", "role": "member"}},
+    )
+    assert (await served.call("PUT", "/v1/rooms/den/members/me", "bob"))[1]["code"] == "room_not_found"
+    assert (await served.call("PUT", "/v1/rooms/den/members/nobody"))[1]["code"] == "user_not_found"
+    assert (await served.call("PUT", "/v1/rooms/hall/members/bob", json={"role": "king"}))[1][
+        "code"
+    ] == "invalid_request"
+    _, told = await served.call("PUT", "/v1/rooms/hall/members/bob", json={"role": "moderator"})
+    assert told["member"] == {"user": "bob", "role": "moderator"}
+    await served.call("PUT", "/v1/rooms/hall/members/cat")
+    found: list[str] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        _, page = await served.call("GET", "/v1/rooms/hall/members", "eve", params={"limit": 2, "cursor": cursor})
+        found += [f"{each['user']} {each['role']}" for each in page["members"]]
+        cursor = page["next"]
+    assert found == ["ada owner", "bob moderator", "cat member"]
+    assert await served.call("DELETE", "/v1/rooms/hall/members/cat", "bob") == (204, None)
+    assert await served.call("DELETE", "/v1/rooms/hall/members/me", "bob") == (204, None)
+    assert (await served.call("GET", "/v1/rooms/hall"))[1]["room"]["members"] == 1
+
+
+async def test_conversations_over_http(served: Served) -> None:
+    status, told = await served.call("POST", "/v1/dms", json={"users": ["bob"]})
+    assert (status, told["room"]["kind"], told["room"]["users"]) == (201, "dm", ["ada", "bob"])
+    status, again = await served.call("POST", "/v1/dms", "bob", json={"users": ["ada"]})
+    assert (status, again["room"]["room"]) == (200, told["room"]["room"])
+    assert (await served.call("GET", f"/v1/rooms/{told['room']['room']}", "eve"))[0] == 404
+    assert (await served.call("POST", "/v1/dms", json={"users": ["nobody"]}))[1]["code"] == "user_not_found"
+    for wrong in ({}, {"users": []}, {"users": "bob"}, {"users": [5]}, {"users": ["a"] * 17}):
+        assert (await served.call("POST", "/v1/dms", json=wrong))[1]["code"] == "invalid_request"
+
+
+async def test_the_list_of_rooms_over_http(served: Served) -> None:
+    for number in range(7):
+        await served.room(f"room{number}", "ada", kind="public" if number % 2 else "private")
+    found: list[str] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        _, page = await served.call("GET", "/v1/rooms", "bob", params={"limit": 2, "cursor": cursor})
+        found += [room["room"] for room in page["rooms"]]
+        cursor = page["next"]
+    assert found == ["room1", "room3", "room5"]
+    _, page = await served.call("GET", "/v1/rooms", params={"joined": 1, "query": "ROOM"})
+    assert len(page["rooms"]) == 7
+    assert (await served.call("GET", "/v1/rooms", "bob", params={"joined": 1}))[1]["rooms"] == []
+    for wrong in ("nonsense", "bjpVUA", "!", "é"):
+        status, problem = await served.call("GET", "/v1/rooms", params={"cursor": wrong})
+        assert (status, problem["code"]) == (400, "bad_cursor")
