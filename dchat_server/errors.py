@@ -54,6 +54,7 @@ _ROWS = (
     Failure("too_many_streams", 429, "Too many open streams", 30),
     Failure("internal", 500, "The server made a mistake"),
     Failure("backend_unavailable", 503, "The message log does not answer", 2),
+    Failure("archive_unavailable", 503, "Old messages cannot be read at the moment", 5),
     Failure("overloaded", 503, "The server has more to do than it can take", 2),
     Failure("draining", 503, "This worker is shutting down", 1),
 )
@@ -91,6 +92,13 @@ class BackendUnavailable(ChatError):
 
     def __init__(self, detail: str = "The message log does not answer; try again shortly.") -> None:
         super().__init__("backend_unavailable", detail)
+
+
+class ArchiveUnavailable(ChatError):
+    """The archive did not answer in time. What was written may or may not be there."""
+
+    def __init__(self, detail: str = "Old messages cannot be read at the moment; try again shortly.") -> None:
+        super().__init__("archive_unavailable", detail)
 
 
 class ClusterMismatch(Exception):

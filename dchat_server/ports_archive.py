@@ -1,0 +1,188 @@
+"""What the archive is asked for, as a protocol: everything that was ever said, in chunks; rooms and people.
+
+Only the leader writes. Each write carries its fence and is refused (`Fenced`) once a higher one was seen; `raise_fence`
+is the first thing a new leader does. A room changes in one atomic step, from one version to the next, so of two
+writers that start from the same version one gets `Conflict`. After ArchiveUnavailable the outcome of a write is
+unknown: read the room's record again, its `commit` says whether it was this one.
+
+Everybody reads. A room's record is a promise: all events from `floor` up to `watermark` are in its chunks, dense.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+
+class Fenced(Exception):
+    """Refused: a leader of a later term has been here (`seen` is its fence)."""
+
+    def __init__(self, seen: int = 0) -> None:
+        super().__init__(f"a leader with fence {seen} has been here")
+        self.seen = seen
+
+
+class Conflict(Exception):
+    """Refused: the room is not at the version this change starts from."""
+
+
+class Chunk(NamedTuple):
+    """A dense run of a room's events, packed by chunk.py: seqs `first` to `last`. `offset` and `ts` are the feed offset
+    and the time (ms) of its last event; both rise from chunk to chunk. `data` has at most 64 KB."""
+
+    first: int
+    last: int
+    offset: int
+    ts: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RoomRecord:
+    """What the archive holds of a room. Version 0: nothing yet."""
+
+    room: str
+    version: int = 0
+    watermark: int = 0
+    """Events up to this seq are archived."""
+    floor: int = 1
+    """The first seq still kept; those before were given up by retention."""
+    messages: int = 0
+    """How many messages the room had at the watermark."""
+    ts: int = 0
+    offset: int = 0
+    """Time (ms) and feed offset of the event at the watermark."""
+    epochs: tuple[tuple[int, int], ...] = ()
+    """(epoch, first seq written under it), rising."""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    """kind, topic, display_name, archived, created (ms), creator; and retention (days), when it is set."""
+    tail: int = 0
+    """First seq of the last chunk."""
+    roster_at: int = 0
+    """The seq at which the stored roster was right."""
+    commit: str = ""
+    """Which change made this version: a random text."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoomChange:
+    """One step of a room: `record` replaces the one of version `record.version - 1`. `put` are chunks, those whose
+    `first` is there already replace what was there; `drop` are `first` seqs of chunks that go. At most 40 puts with
+    2 MB in all, and 40 drops."""
+
+    record: RoomRecord
+    put: Sequence[Chunk] = ()
+    drop: Sequence[int] = ()
+    roster: Sequence[bytes] | None = None
+    """Replaces the stored roster, in parts of at most 256 KB; None leaves it."""
+    shard: int = 0
+    """The room's shard, and the position in its feed up to which this change knows it; see `Mark`."""
+    epoch: int = 0
+    offset: int = 0
+
+
+class Mark(NamedTuple):
+    """The highest epoch and feed offset of a shard that any write knew."""
+
+    epoch: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class UserRecord:
+    """Everything that is kept of a person, as it was in the message log's servers. `account` holds the account's
+    fields, `tokens` token id → facts (JSON, with `digest`), `rooms` the rooms the person is in, `markers` room →
+    read marker, both in their stored form."""
+
+    user: str
+    account: Mapping[str, str]
+    tokens: Mapping[str, str]
+    rooms: Sequence[str]
+    markers: Mapping[str, str]
+
+
+class Entry(NamedTuple):
+    """A line of the directory: `kind` is `room` or `user`; `public` of a room: anybody may list it."""
+
+    kind: str
+    name: str
+    public: bool
+
+
+class Archive(Protocol):
+    """The durable store behind the message log."""
+
+    async def start(self) -> None:
+        """Make ready. Raises ArchiveUnavailable, or ClusterMismatch when what is there cannot be used."""
+        ...
+
+    async def stop(self) -> None:
+        """Finish what is under way and close."""
+        ...
+
+    async def identity(self) -> str:
+        """A random text given to this archive when it was made: tells it from every other."""
+        ...
+
+    async def fence(self) -> int:
+        """The highest fence it saw; 0 when there was none."""
+        ...
+
+    async def raise_fence(self, fence: int) -> None:
+        """From now on refuse lower fences, everywhere at once. Repeatable. Raises Fenced when a higher one was seen."""
+        ...
+
+    async def marks(self) -> dict[int, Mark]:
+        """shard → mark, of the shards that were ever written to. One read."""
+        ...
+
+    async def rooms(self, names: Sequence[str]) -> dict[str, RoomRecord]:
+        """The records of those rooms that it knows. One read a hundred rooms."""
+        ...
+
+    async def roster(self, room: str) -> list[bytes]:
+        """The parts of the stored roster; empty when there is none. One read or two."""
+        ...
+
+    async def commit(self, fence: int, change: RoomChange) -> None:
+        """Make one atomic step. Raises Fenced, Conflict; after ArchiveUnavailable the outcome is unknown."""
+        ...
+
+    async def chunk(self, room: str, seq: int) -> Chunk | None:
+        """The chunk that holds `seq`: the last one with `first` <= seq; None when there is none. One read, whatever
+        the room's length."""
+        ...
+
+    async def chunks(self, room: str, seq: int, limit: int) -> list[Chunk]:
+        """The chunk that holds `seq` (or the first behind it) and those that follow, up to `limit`, by `first`."""
+        ...
+
+    async def chunks_back(self, room: str, seq: int, limit: int) -> list[Chunk]:
+        """The chunk that holds `seq` (or the last before it) and those before, up to `limit`, newest first."""
+        ...
+
+    async def find(self, room: str, *, offset: int | None = None, ts: int | None = None) -> Chunk | None:
+        """The first chunk whose `offset` is greater (`ts` not less) than the given one; None when there is none.
+        A few reads, about log2 of the number of chunks at most."""
+        ...
+
+    async def save_users(self, fence: int, records: Sequence[tuple[int, UserRecord]]) -> None:
+        """Replace these people's records, given with their shard, each atomically. Repeatable. Raises Fenced."""
+        ...
+
+    async def users(self, names: Sequence[str]) -> dict[str, UserRecord]:
+        """The records of those people that it knows."""
+        ...
+
+    async def token_user(self, digest: str) -> str | None:
+        """Whose token this is, by its SHA-256; None when nobody's. One read."""
+        ...
+
+    async def directory(self, shard: int, after: str, limit: int) -> list[Entry]:
+        """Rooms and people of a shard behind `after` (an earlier entry's "kind:name"; empty: from the start)."""
+        ...
+
+    async def write_units(self) -> float:
+        """How many write units this process has used so far; 0 where nobody counts them."""
+        ...
