@@ -19,14 +19,18 @@ from dchat_server.options import (
     folder,
     hide_login,
     host,
+    login,
     number,
     one_of,
     option,
     redis_address,
     switch,
+    table_name,
     unknown,
     web_address,
     whole,
+    word_of_letters,
+    zookeeper_hosts,
 )
 
 Ack = Literal["memory", "replicated", "fsync"]
@@ -81,11 +85,42 @@ class Config:
         redis_address, "URL", "Redis to use: redis://, rediss://, unix://, redis+cluster://, redis+sentinel://.",
         default=None, shown="a Redis of its own, in the data folder", secret=True)
     data_dir: Path = option(
-        folder, "FOLDER", "Folder for what the server keeps when it runs a Redis of its own.",
+        folder, "FOLDER", "Folder for what the server keeps itself: a Redis of its own, the archive.",
         default=default_data_dir, shown="~/.local/share/dchat")
     shards: int = option(
         whole(1, 1024), "N", "Parts that rooms are spread over; the same everywhere and never changed later.",
         default=16)
+    zookeeper: str | None = option(
+        zookeeper_hosts, "HOSTS", "ZooKeeper that elects the leader: host:port,host:port/folder.",
+        default=None, shown="none: one process of the machine leads")
+    zookeeper_session_s: float = option(
+        number(1, 120), "SECONDS", "ZooKeeper's session time-out: a dead leader is replaced after it.", default=10.0)
+    zookeeper_auth: str | None = option(
+        login, "USER:PASSWORD", "Digest login to ZooKeeper; what the workers write is then theirs alone.",
+        default=None, shown="none", secret=True)
+    zookeeper_ca: Path | None = option(
+        folder, "FILE", "Certificates (PEM) that ZooKeeper's own is checked against; turns TLS on.",
+        default=None, shown="no TLS")
+    zookeeper_cert: Path | None = option(
+        folder, "FILE", "Certificate (PEM) that the worker shows to ZooKeeper.", default=None, shown="none")
+    zookeeper_key: Path | None = option(
+        folder, "FILE", "Private key (PEM) of that certificate.", default=None, shown="none")
+    dynamodb_table: str | None = option(
+        table_name, "TABLE", "DynamoDB table that keeps everything for good.",
+        default=None, shown="a SQLite file in the data folder")
+    dynamodb_endpoint: str | None = option(
+        web_address, "URL", "DynamoDB's address, when it is not AWS'.", default=None, shown="AWS, by region")
+    dynamodb_region: str | None = option(
+        word_of_letters, "REGION", "AWS region of the table.", default=None, shown="as AWS' own settings say")
+    compact_interval_s: float = option(
+        number(0.1, 3600), "SECONDS", "Seconds between two looks of the leader for what is to be archived.",
+        default=5.0)
+    compact_keep: int = option(
+        whole(0, 1_000_000), "N", "Archived events of a room that stay in Redis, too, for quick replays.",
+        default=1000)
+    retention_days: float = option(
+        number(0, 36_500), "DAYS", "Days that messages are kept, unless a room says otherwise; 0 is for ever.",
+        default=0.0)
     ack: Ack = option(
         one_of("memory", "replicated", "fsync"), "memory|replicated|fsync",
         "When a message counts as sent: Redis has it in memory, a replica has it, or it is on disk.",
@@ -202,8 +237,7 @@ def _read(env: Mapping[str, str], argv: Sequence[str]) -> Config:
         try:
             values[name] = about.parse(text)
         except ValueError as problem:
-            shown = hide_login(text) if about.secret else text
-            mistakes.append(f"{source} is '{shown}', {problem}.")
+            mistakes.append(f"{source} is '{about.quote(text)}', {problem}.")
         sources[name] = source
     if not mistakes:
         mistakes += _contradictions(values)
@@ -277,6 +311,13 @@ def _contradictions(values: Mapping[str, Any]) -> Iterator[str]:
         )
     if body > chosen("max_batch_bytes", 1_048_576):
         yield f"DCHAT_MAX_BATCH_BYTES is smaller than DCHAT_MAX_BODY_BYTES ({body}); make it as large."
+    for name in ("zookeeper_auth", "zookeeper_ca", "zookeeper_cert"):
+        if name in values and "zookeeper" not in values:
+            yield f"{variable(name)} is set, but not DCHAT_ZOOKEEPER; say where ZooKeeper is, or leave both out."
+    if ("zookeeper_cert" in values) != ("zookeeper_key" in values):
+        yield "DCHAT_ZOOKEEPER_CERT and DCHAT_ZOOKEEPER_KEY belong together; set both or neither."
+    if "dynamodb_endpoint" in values and "dynamodb_table" not in values:
+        yield "DCHAT_DYNAMODB_ENDPOINT is set, but not DCHAT_DYNAMODB_TABLE; name the table."
     if chosen("port_per_worker", False) and chosen("port", 5000) + chosen("workers", 1) - 1 > 65535:
         yield "DCHAT_PORT leaves no room for a port for each worker below 65536; give a lower one."
 

@@ -37,7 +37,15 @@ class Option:
             return "yes" if value else "no"
         if isinstance(value, float) and value.is_integer():
             return str(int(value))
-        return hide_password(str(value)) if self.secret else str(value)
+        if self.secret:
+            return hide_password(str(value)) if "://" in str(value) else "***"
+        return str(value)
+
+    def quote(self, text: str) -> str:
+        """Return `text`, which could not be read, as a message may show it."""
+        if self.secret:
+            return hide_login(text) if "://" in text or self.takes == "URL" else "***"
+        return text
 
 
 def option(parse: Parse, takes: str, help: str, *, default: Any, shown: str = "", secret: bool = False) -> Any:
@@ -134,6 +142,40 @@ REDIS_SCHEMES = (
     "redis+sentinel",
     "rediss+sentinel",
 )
+
+
+def zookeeper_hosts(text: str) -> str:
+    """Read `host:port,host:port/folder`, ZooKeeper's own way to write where an ensemble is."""
+    hosts, _, chroot = text.partition("/")
+    for each in hosts.split(","):
+        name, colon, port = each.strip().rpartition(":")
+        if not (colon and name) or not port.isdigit() or not 0 < int(port) < 65536:
+            raise ValueError("which is not of the form host:port,host:port/folder")
+    if "//" in "/" + chroot or chroot.endswith("/"):
+        raise ValueError("whose folder must look like /name or /name/name")
+    return text
+
+
+def login(text: str) -> str:
+    """Read `user:password`."""
+    user, colon, password = text.partition(":")
+    if not (user and colon and password):
+        raise ValueError("which is not of the form user:password")
+    return text
+
+
+def table_name(text: str) -> str:
+    """Read the name of a DynamoDB table."""
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{3,255}", text):
+        raise ValueError("but a table's name has 3 to 255 letters, digits and _ . -")
+    return text
+
+
+def word_of_letters(text: str) -> str:
+    """Read a word of letters, digits and dashes."""
+    if not re.fullmatch(r"[A-Za-z0-9-]+", text):
+        raise ValueError("which is not one word of letters, digits and dashes")
+    return text
 
 
 def redis_address(text: str) -> str:

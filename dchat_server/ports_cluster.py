@@ -40,7 +40,7 @@ class Term(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A worker that is there. `address` is host:port, `started_at` in ms since 1970, `streams` as of some seconds ago."""
+    """A worker that is there. `address` is host:port, `started_at` in ms since 1970, `streams` some seconds old."""
 
     worker: str
     address: str
@@ -74,7 +74,7 @@ class Leadership(Protocol):
         ...
 
     async def step_down(self) -> None:
-        """End a present term; another worker leads next if there is one. Nothing happens when this one does not lead."""
+        """End a present term; another worker leads next if there is one. Nothing happens when there is no term."""
         ...
 
     def set_streams(self, count: int) -> None:
