@@ -89,3 +89,11 @@ class Keys(NamedTuple):
     def first_user(self) -> str:
         """String: name of the account that became the first administrator."""
         return "dchat:{s0}:first-user"
+
+    def board(self) -> str:
+        """Hash: worker → when (ms, by Redis' clock) and what it said last, see lua/post_board.lua."""
+        return "dchat:{s0}:board"
+
+    def leader(self) -> str:
+        """String: the leader's last report, in the same form."""
+        return "dchat:{s0}:leader"

@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -49,8 +49,9 @@ from dchat_server.adapters.redis_durability import Durability
 from dchat_server.adapters.redis_keys import Keys
 from dchat_server.adapters.redis_locator import REPLY_S, Address, Layout, client_to, locator_for, parse
 from dchat_server.adapters.redis_wire import RedisWire, Value
-from dchat_server.errors import BackendUnavailable, ClusterMismatch
+from dchat_server.errors import ArchiveUnavailable, BackendUnavailable, ClusterMismatch
 from dchat_server.model import Position
+from dchat_server.ports_archive import Mark
 
 DEADLINE_S = 5.0
 HOT, LANES = 0, 4
@@ -76,6 +77,8 @@ class ShardState:
     """The oldest offset the feed still holds (head + 1 when it holds none)."""
     bases: Mapping[int, int]
     """Epochs that are over → the offset each ended at."""
+    behind: bool = False
+    """The shard may lack what the archive holds; see lua/open_shard.lua."""
 
     def knows(self, epoch: int) -> bool:
         """True for the present epoch and those whose end is on record."""
@@ -93,8 +96,16 @@ class RedisNodes:
     `url` is `DCHAT_REDIS_URL`; `shards` must be what the cluster was set up with.
     """
 
-    def __init__(self, url: str, shards: int, *, durability: Durability | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        shards: int,
+        *,
+        durability: Durability | None = None,
+        marks: Callable[[], Awaitable[Mapping[int, Mark]]] | None = None,
+    ) -> None:
         self._durability = durability or Durability("memory")
+        self._marks, self._last_marks = marks, dict[int, Mark]()
         self.keys = Keys(shards)
         self._target = parse(url)
         self._locator = locator_for(self._target, self.keys)
@@ -241,26 +252,33 @@ class RedisNodes:
         return ["EVALSHA", self._sha(shard, name), 2, self.keys.feed(shard), self.keys.state(shard), *args]
 
     async def open_shard(self, shard: int) -> ShardState:
-        """Make sure the epoch belongs to the server that runs now, and return the shard's state. One round trip."""
+        """Make sure the epoch belongs to the server that runs now, and return the shard's state. One round trip; two and
+        a read of the archive when the epoch changes. Raises ArchiveUnavailable."""
         lock = self._opening.setdefault(shard, asyncio.Lock())
         async with lock:
             known = self._states.get(shard)
-            reply = await self.run(
-                shard,
-                "EVAL",
-                _source("open_shard"),
-                2,
-                self.keys.feed(shard),
-                self.keys.state(shard),
-                known.epoch if known else 0,
-                int(time.time()),
-                self.keys.shards,
-            )
+            keys = [self.keys.feed(shard), self.keys.state(shard), *([self.keys.first_user()] if shard == 0 else [])]
+            command: list[Value] = ["EVAL", _source("open_shard"), len(keys), *keys]
+            command += [known.epoch if known else 0, int(time.time()), self.keys.shards, known.head if known else 0]
+            reply = await self.run(shard, *command)
+            if reply == b"MARK":
+                reply = await self.run(shard, *command, *await self._mark(shard, fresh=known is None))
             ends = [base.split(b":") for base in bytes(reply[2]).split()]
             bases = {int(epoch): int(end) for epoch, end in ends}
-            state = ShardState(int(reply[0]), int(reply[1]), int(reply[3]), bases)
+            state = ShardState(int(reply[0]), int(reply[1]), int(reply[3]), bases, reply[4] == b"1")
             self._states[shard] = state
             return state
+
+    async def _mark(self, shard: int, *, fresh: bool) -> Mark:
+        """What the archive knows of the shard. An archive that is away must not keep a worker that runs from writing:
+        what it said last is believed then."""
+        if self._marks is not None:
+            try:
+                self._last_marks = dict(await self._marks())
+            except ArchiveUnavailable:
+                if fresh:
+                    raise
+        return self._last_marks.get(shard, Mark(0, 0))
 
     async def load(self, shard: int) -> None:
         """Open the shard and give its server the fenced scripts for the epoch that holds now."""
@@ -339,12 +357,17 @@ SCRIPTS = (
     "create_room",
     "update_room",
     "set_member",
+    "archived",
+    "raise_fence",
+    "caught_up",
+    "restore_room",
     "mark_read",
     "announce",
     "update_account",
     "change_password",
     "add_token",
     "revoke_tokens",
+    "tell",
 )
 
 

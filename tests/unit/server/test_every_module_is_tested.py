@@ -12,6 +12,7 @@ TESTS = HERE.parents[1]
 ELSEWHERE = {
     "__main__": "e2e/test_embedded_server.py",
     "adapters/redis_accounts": "contract/test_account_store.py",
+    "adapters/redis_board": "contract/test_board.py",
     "adapters/redis_durability": "fault/test_redis.py",
     "adapters/redis_feed": "contract/test_feed.py",
     "adapters/redis_keys": "contract/test_room_store.py",
