@@ -1,11 +1,17 @@
 """What the archive is asked for, as a protocol: everything that was ever said, in chunks; rooms and people.
 
-Only the leader writes. Each write carries its fence and is refused (`Fenced`) once a higher one was seen; `raise_fence`
-is the first thing a new leader does. A room changes in one atomic step, from one version to the next, so of two
-writers that start from the same version one gets `Conflict`. After ArchiveUnavailable the outcome of a write is
-unknown: read the room's record again, its `commit` says whether it was this one.
+Only the leader writes. Each write carries its fence and is refused (`Fenced`) unless that is the highest one ever
+raised; `raise_fence` is the first thing a new leader does. A room changes in one atomic step, from one version to the
+next, so of two writers that start from the same version one gets `Conflict`. After ArchiveUnavailable the outcome of a
+write is unknown. Making the same commit again (same `record.commit`) finds out: it succeeds when it is there already,
+as long as no later step has been made.
 
-Everybody reads. A room's record is a promise: all events from `floor` up to `watermark` are in its chunks, dense.
+Everybody reads, and sees whatever was committed before the read began. A room's record is a promise: all events from
+`floor` up to `watermark` are in its chunks, dense. Several chunks read in one call fit together; things read in two
+calls may have a commit in between.
+
+Every call ends within about 8 s, raising ArchiveUnavailable when there was no answer. One that has too many others
+waiting before it raises that at once. A change over the bounds below raises ValueError.
 """
 
 from __future__ import annotations
@@ -14,9 +20,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+MAX_PUTS = 40
+MAX_PUT_BYTES = 2_000_000
+MAX_DROPS = 40
+MAX_ROSTER_PARTS = 6
+MAX_PART_BYTES = 256 * 1024
+"""Bounds of one change."""
+
 
 class Fenced(Exception):
-    """Refused: a leader of a later term has been here (`seen` is its fence)."""
+    """Refused: a leader of a later term has been here (`seen` is its fence); or this fence was never raised."""
 
     def __init__(self, seen: int = 0) -> None:
         super().__init__(f"a leader with fence {seen} has been here")
@@ -29,7 +42,8 @@ class Conflict(Exception):
 
 class Chunk(NamedTuple):
     """A dense run of a room's events, packed by chunk.py: seqs `first` to `last`. `offset` and `ts` are the feed offset
-    and the time (ms) of its last event; both rise from chunk to chunk. `data` has at most 64 KB."""
+    and the time (ms) of its last event; `offset` rises from chunk to chunk, `ts` does not fall. `data` has at most
+    64 KB, unless it is a single event."""
 
     first: int
     last: int
@@ -68,22 +82,23 @@ class RoomRecord:
 @dataclass(frozen=True, slots=True)
 class RoomChange:
     """One step of a room: `record` replaces the one of version `record.version - 1`. `put` are chunks, those whose
-    `first` is there already replace what was there; `drop` are `first` seqs of chunks that go. At most 40 puts with
-    2 MB in all, and 40 drops."""
+    `first` is there already replace what was there; `drop` are `first` seqs of chunks that go (no matter whether they
+    are there), none of them in `put`."""
 
     record: RoomRecord
     put: Sequence[Chunk] = ()
     drop: Sequence[int] = ()
     roster: Sequence[bytes] | None = None
-    """Replaces the stored roster, in parts of at most 256 KB; None leaves it."""
+    """Replaces the stored roster, which is then right at `record.roster_at`; None leaves it."""
     shard: int = 0
-    """The room's shard, and the position in its feed up to which this change knows it; see `Mark`."""
+    """The room's shard (always the same one), and the position in its feed up to which this change knows it; see
+    `Mark`. 0, 0 when it knows nothing of that."""
     epoch: int = 0
     offset: int = 0
 
 
 class Mark(NamedTuple):
-    """The highest epoch and feed offset of a shard that any write knew."""
+    """The highest position in a shard's feed, compared as a pair, that any commit knew."""
 
     epoch: int
     offset: int
@@ -92,8 +107,8 @@ class Mark(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class UserRecord:
     """Everything that is kept of a person, as it was in the message log's servers. `account` holds the account's
-    fields, `tokens` token id → facts (JSON, with `digest`), `rooms` the rooms the person is in, `markers` room →
-    read marker, both in their stored form."""
+    fields, `tokens` token id → facts (a JSON object with at least `digest`), `rooms` the rooms the person is in,
+    `markers` room → read marker, both in their stored form."""
 
     user: str
     account: Mapping[str, str]
@@ -103,7 +118,8 @@ class UserRecord:
 
 
 class Entry(NamedTuple):
-    """A line of the directory: `kind` is `room` or `user`; `public` of a room: anybody may list it."""
+    """A line of the directory: `kind` is `room` or `user`; `public`: a room whose `kind` is public in the facts of its
+    first version."""
 
     kind: str
     name: str
@@ -114,7 +130,8 @@ class Archive(Protocol):
     """The durable store behind the message log."""
 
     async def start(self) -> None:
-        """Make ready. Raises ArchiveUnavailable, or ClusterMismatch when what is there cannot be used."""
+        """Make ready. Raises ArchiveUnavailable (it may be called again; everything else works once it answers), or
+        ClusterMismatch when what is there cannot be used."""
         ...
 
     async def stop(self) -> None:
@@ -130,23 +147,26 @@ class Archive(Protocol):
         ...
 
     async def raise_fence(self, fence: int) -> None:
-        """From now on refuse lower fences, everywhere at once. Repeatable. Raises Fenced when a higher one was seen."""
+        """From now on refuse lower fences, everywhere at once. Repeatable; repeat it after ArchiveUnavailable, before
+        anything is written. Raises Fenced when a higher one was seen."""
         ...
 
     async def marks(self) -> dict[int, Mark]:
-        """shard → mark, of the shards that were ever written to. One read."""
+        """shard → mark, of the shards a room of which was ever written. One read (a hundred shards)."""
         ...
 
     async def rooms(self, names: Sequence[str]) -> dict[str, RoomRecord]:
         """The records of those rooms that it knows. One read a hundred rooms."""
         ...
 
-    async def roster(self, room: str) -> list[bytes]:
-        """The parts of the stored roster; empty when there is none. One read or two."""
+    async def roster(self, room: str) -> tuple[int, list[bytes]]:
+        """The seq at which the stored roster is right, and its parts, all of one commit; (0, []) when there is none.
+        One read or two. A record that is read afterwards has its watermark there or further."""
         ...
 
     async def commit(self, fence: int, change: RoomChange) -> None:
-        """Make one atomic step. Raises Fenced, Conflict; after ArchiveUnavailable the outcome is unknown."""
+        """Make one atomic step. One transaction. Raises Fenced, Conflict; after ArchiveUnavailable the outcome is
+        unknown. Repeatable: when the room's record is of this version and has the same `commit`, it returns at once."""
         ...
 
     async def chunk(self, room: str, seq: int) -> Chunk | None:
@@ -168,7 +188,8 @@ class Archive(Protocol):
         ...
 
     async def save_users(self, fence: int, records: Sequence[tuple[int, UserRecord]]) -> None:
-        """Replace these people's records, given with their shard, each atomically. Repeatable. Raises Fenced."""
+        """Replace these people's records, given with their shard, each atomically; none or some of them may be saved
+        when it raises. Repeatable. Raises Fenced."""
         ...
 
     async def users(self, names: Sequence[str]) -> dict[str, UserRecord]:
@@ -176,11 +197,12 @@ class Archive(Protocol):
         ...
 
     async def token_user(self, digest: str) -> str | None:
-        """Whose token this is, by its SHA-256; None when nobody's. One read."""
+        """Whose token this is, by its SHA-256; None when nobody's. One read or two."""
         ...
 
     async def directory(self, shard: int, after: str, limit: int) -> list[Entry]:
-        """Rooms and people of a shard behind `after` (an earlier entry's "kind:name"; empty: from the start)."""
+        """Up to `limit` rooms and people of a shard, sorted by "kind:name", behind `after` (an earlier entry's
+        "kind:name"; empty: from the start)."""
         ...
 
     async def write_units(self) -> float:
