@@ -30,14 +30,14 @@ _TYPES = {letter[0]: kind for kind, letter in _LETTERS.items()}
 
 
 class State(NamedTuple):
-    """What became of a message. `reactions` are (seq of the reaction, emoji, user), rising by seq; `edits` the seqs of
-    its edits, of which the last has given `text`."""
+    """What became of a message. `reactions` are (seq of the reaction, emoji, user), rising by seq; `edits` ranges
+    (first seq, last seq) within which all its edits are, rising."""
 
     text: str | None = None
     edited_at: int | None = None
     deleted_at: int | None = None
     reactions: tuple[tuple[int, str, str], ...] = ()
-    edits: tuple[int, ...] = ()
+    edits: tuple[tuple[int, int], ...] = ()
 
 
 class Row(NamedTuple):
@@ -98,7 +98,7 @@ def encode(rows: Sequence[Row]) -> bytes:
         if not epochs or event.epoch != epochs[-1][0]:
             epochs.append((event.epoch, event.seq))
         if state is not None:
-            states[str(event.seq)] = state
+            states[str(event.seq)] = list(state)  # orjson takes no named tuples
         lines.append(b"%b%d %d %b" % (_LETTERS[event.type], event.ts - ts, event.offset - offset, event.body))
         ts, offset = event.ts, event.offset
     before = first.messages - (first.type == "message")
@@ -146,6 +146,4 @@ def decode(room: str, data: bytes) -> list[Row]:
 def _state(value: Sequence[Any]) -> State:
     text, edited_at, deleted_at, reactions, edits = value
     marks = tuple((seq, emoji, user) for seq, emoji, user in reactions)
-    return State(text, edited_at, deleted_at, marks, tuple(edits))
-
-
+    return State(text, edited_at, deleted_at, marks, tuple((first, last) for first, last in edits))

@@ -1,0 +1,77 @@
+"""Chunks: what goes in comes out, within bounds, and damage is noticed."""
+
+from __future__ import annotations
+
+import random
+import secrets
+from typing import Any
+
+import pytest
+
+from dchat_server import wire
+from dchat_server.chunk import MAX_BYTES, MAX_EVENTS, BadChunk, Row, State, decode, encode, pack
+from dchat_server.model import Event
+
+
+def rows_of(bodies: list[bytes], first: int = 1, kinds: str = "message", seed: int = 1) -> list[Row]:
+    dice = random.Random(seed)
+    ts, offset, messages, epoch = 1_764_000_000_000, 1000, 10, 5
+    rows = []
+    for at, body in enumerate(bodies):
+        ts, offset = ts + dice.choice([0, 1, 5000]), offset + dice.choice([1, 1, 40])
+        epoch += dice.random() < 0.05
+        kind = dice.choice(kinds.split())
+        messages += kind == "message"
+        rows.append(Row(Event("lobby", epoch, first + at, kind, ts, body, offset, messages)))
+    return rows
+
+
+def body(**fields: Any) -> bytes:
+    return wire.fields(**fields)
+
+
+def test_every_kind_of_event_and_state_comes_back_as_it_was() -> None:
+    rows = rows_of(
+        [body(sender="ada", text=f"tëxt\\n {at}") for at in range(150)], 70, "message edit delete member room"
+    )
+    rows = [
+        row._replace(state=State("new", 5, None, ((9, "👍🏽", "ada"), (11, "x", "bob")), ((3, 4), (9, 9))))
+        if at % 7 == 0
+        else row._replace(state=State(deleted_at=77))
+        if at % 7 == 1
+        else row
+        for at, row in enumerate(rows)
+    ]
+    (packed,) = pack(rows)
+    assert decode("lobby", packed.data) == rows
+
+
+def test_a_chunk_has_at_most_200_events_and_they_are_as_few_as_that_allows() -> None:
+    rows = rows_of([body(sender="ada", text="x")] * 450)
+    packed = pack(rows)
+    assert [len(each.rows) for each in packed] == [MAX_EVENTS, MAX_EVENTS, 50]
+    assert [row for each in packed for row in decode("lobby", each.data)] == rows
+
+
+def test_large_events_make_smaller_chunks() -> None:
+    rows = rows_of([body(sender="ada", text=secrets.token_hex(8000)) for _ in range(40)])
+    packed = pack(rows)
+    assert max(len(each.data) for each in packed) <= MAX_BYTES
+    assert [row for each in packed for row in decode("lobby", each.data)] == rows
+    (single,) = pack(rows_of([body(sender="ada", text=secrets.token_hex(100_000))]))
+    assert len(single.rows) == 1
+
+
+def test_what_is_not_dense_or_empty_is_refused() -> None:
+    rows = rows_of([body(sender="ada", text="x")] * 3)
+    with pytest.raises(ValueError, match="follows"):
+        pack([rows[0], rows[2]])
+    with pytest.raises(ValueError, match="at least one"):
+        pack([])
+
+
+def test_damage_and_other_versions_are_noticed() -> None:
+    data = encode(rows_of([body(sender="ada", text="x")] * 9))
+    for bad in (b"", b"\\x00" + data[1:], b"\\xff" + data[1:], data[:-1], data[:1], data[:9] + b"xx" + data[11:]):
+        with pytest.raises(BadChunk):
+            decode("lobby", bad)
