@@ -1,19 +1,25 @@
 """Reading back: pages of messages, single messages, and positions.
 
-The room log holds every event of a room; a page shows only messages, in their present state. The cost of a page
-depends on its size and on how many other events lie between, never on the room's length.
+A room's log (over both, what Redis holds and what the archive holds: timeline.py) has every event; a page shows only
+messages, in their present state. The cost of a page depends on its size and on how many other events lie between, never
+on the room's length.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from dchat_server.errors import ChatError
 from dchat_server.model import Event, Message
-from dchat_server.ports import RoomLog
+from dchat_server.ports import Moved, RoomLog
 
 MAX_LIMIT = 200
 DEFAULT_LIMIT = 50
+MOST_TRIES = 8
+"""How often a page is begun anew when the room was archived further while it was read."""
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,27 +39,43 @@ class History:
 
     async def before(self, room: str, seq: int | None, limit: int) -> Page:
         """The last `limit` messages before `seq` (None: the newest)."""
-        found, more = await self._back(room, seq, limit)
-        return Page(await self._log.present(found), more, False)
+
+        async def read() -> Page:
+            found, more = await self._back(room, seq, limit)
+            return Page(await self._log.present(found), more, False)
+
+        return await settled(read)
 
     async def after(self, room: str, seq: int, limit: int) -> Page:
         """The first `limit` messages after `seq`."""
-        found, more = await self._forward(room, seq, limit)
-        return Page(await self._log.present(found), False, more)
+
+        async def read() -> Page:
+            found, more = await self._forward(room, seq, limit)
+            return Page(await self._log.present(found), False, more)
+
+        return await settled(read)
 
     async def around(self, room: str, seq: int, limit: int) -> Page:
         """About half of `limit` before `seq`, then the message itself and what follows."""
-        older, more_before = await self._back(room, seq, limit // 2)
-        newer, more_after = await self._forward(room, seq - 1, limit - len(older))
-        return Page(await self._log.present(older + newer), more_before, more_after)
+
+        async def read() -> Page:
+            older, more_before = await self._back(room, seq, limit // 2)
+            newer, more_after = await self._forward(room, seq - 1, limit - len(older))
+            return Page(await self._log.present(older + newer), more_before, more_after)
+
+        return await settled(read)
 
     async def one(self, room: str, seq: int) -> Message:
         """One message. Raises ChatError message_not_found, also for the seq of another kind of event."""
-        events = await self._log.read(room, seq - 1, 1)
-        if not events or events[0].seq != seq or events[0].type != "message":
-            raise ChatError("message_not_found", f"{room} has no message {seq}.")
-        (message,) = await self._log.present(events)
-        return message
+
+        async def read() -> Message:
+            events = await self._log.read(room, seq - 1, 1)
+            if not events or events[0].seq != seq or events[0].type != "message":
+                raise ChatError("message_not_found", f"{room} has no message {seq}.")
+            (message,) = await self._log.present(events)
+            return message
+
+        return await settled(read)
 
     async def _back(self, room: str, before: int | None, limit: int) -> tuple[list[Event], bool]:
         found: list[Event] = []
@@ -74,6 +96,16 @@ class History:
                 break
             after = events[-1].seq
         return found[:limit], len(found) > limit
+
+
+async def settled(read: Callable[[], Awaitable[_T]]) -> _T:
+    """What `read` gives, begun anew while the room moves from the log to the archive under it."""
+    for _ in range(MOST_TRIES):
+        try:
+            return await read()
+        except Moved:
+            continue
+    raise ChatError("overloaded", "The room is being archived; try again shortly.")
 
 
 def _chunk(limit: int) -> int:

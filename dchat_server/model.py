@@ -165,3 +165,5 @@ class Message:
     edited_at: int | None = None
     deleted: bool = False
     reactions: dict[str, list[str]] | None = None
+    known: int = 0
+    """The room's watermark when this was read; see ports.Amendment."""

@@ -8,11 +8,48 @@ write is then unknown, and repeating it with the same key is safe.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from dchat_server.chunk import State
 from dchat_server.errors import ChatError
 from dchat_server.model import Control, Draft, Event, Message, Position, Room, Sent
+
+
+class Trimmed(Exception):
+    """What was asked for is not in the log (any more): it begins behind it. The archive has it."""
+
+
+class Moved(Exception):
+    """The room was archived further between two reads that had to fit each other: begin anew."""
+
+
+class Archived(Event):
+    """An event that was read from the archive. `known` is the room's watermark, learned before: while it still holds,
+    `state` is all that became of the message, but for what the log says."""
+
+    state: State | None
+    known: int
+
+    @classmethod
+    def of(cls, event: Event, state: State | None, known: int) -> Archived:
+        made = cls(*event)
+        made.state, made.known = state, known
+        return made
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """How far a room goes. The archive holds `floor` to `watermark`, the log `first` to `head`; before `floor` there is
+    nothing any more. `cut` is (feed offset, time in ms) of the last event that left the log, as far as that is known:
+    (0, 0) when none did. `epochs` are (epoch, first seq written under it)."""
+
+    head: int
+    watermark: int
+    floor: int
+    first: int
+    cut: tuple[int, int]
+    epochs: Sequence[tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +66,10 @@ class Amendment:
     """Whom the new text calls; of a deletion, whom the text called."""
     former: tuple[str, ...] = ()
     """Of an edit: whom the text called until now."""
+    base: Mapping[str, str | bytes] = field(default_factory=dict)
+    """The state that the message has in the archive, as fields of lua/amend.lua; and the watermark known before it was
+    read."""
+    known: int = 0
 
 
 class RoomLog(Protocol):
@@ -48,15 +89,27 @@ class RoomLog(Protocol):
         ...
 
     async def amend(self, room: str, actor: str, amendment: Amendment) -> bool:
-        """Apply a change to a message; False when it was so already and nothing happened. One round trip."""
+        """Apply a change to a message; False when it was so already and nothing happened. One round trip.
+
+        Raises Moved when the room was archived further since the message was read.
+        """
         ...
 
     async def read(self, room: str, after: int, limit: int) -> list[Event]:
-        """Up to `limit` events after seq `after`, oldest first, without holes. One or two round trips."""
+        """Up to `limit` events after seq `after`, oldest first, without holes. One or two round trips.
+
+        The log alone raises Trimmed when those have left it; timeline.py reads on in the archive, and begins behind
+        `after` only when retention has taken what lay there.
+        """
         ...
 
     async def read_back(self, room: str, before: int | None, limit: int) -> list[Event]:
-        """Up to `limit` events before seq `before` (None: the newest), newest first, without holes."""
+        """Up to `limit` events before seq `before` (None: the newest), newest first, without holes. The log alone ends
+        where it begins."""
+        ...
+
+    async def edge(self, room: str) -> Edge | None:
+        """How far the room goes; None when there is no such room. One round trip."""
         ...
 
     async def locate(self, room: str, *, offset: int | None = None, since_ms: int | None = None) -> tuple[int, int]:
@@ -64,7 +117,7 @@ class RoomLog(Protocol):
         ...
 
     async def present(self, events: Sequence[Event]) -> list[Message]:
-        """The messages that these `message` events of one room are now. At most two round trips."""
+        """The messages that these `message` events of one room are now. One round trip. Raises Moved."""
         ...
 
 

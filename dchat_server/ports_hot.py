@@ -70,7 +70,7 @@ class HotLog(Protocol):
         ...
 
     async def read(self, room: str, after: int, limit: int) -> list[Event]:
-        """Up to `limit` events after seq `after`, dense. Raises Trimmed when those were let go, or never came here."""
+        """Up to `limit` events after seq `after`, dense. Raises ports.Trimmed when those are not here (any more)."""
         ...
 
     async def archived(self, fence: int, room: str, watermark: int, floor: int, keep: int, since: int) -> int:
@@ -101,14 +101,6 @@ class HotLog(Protocol):
     async def caught_up(self, fence: int, shard: int) -> None:
         """Say that a shard has everything again. Raises Fenced."""
         ...
-
-
-class Trimmed(Exception):
-    """What was asked for is not in the log (any more): it begins at `floor`; the archive holds it up to `watermark`."""
-
-    def __init__(self, room: str, floor: int, watermark: int) -> None:
-        super().__init__(f"{room}: the log begins at {floor}")
-        self.room, self.floor, self.watermark = room, floor, watermark
 
 
 class Restorer(Protocol):

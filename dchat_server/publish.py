@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
-from dchat_server import wire
+from dchat_server import fold, wire
 from dchat_server.errors import ChatError
-from dchat_server.history import History
+from dchat_server.history import MOST_TRIES, History
 from dchat_server.model import MODERATORS, Draft, Message, Sent, mentions_in
-from dchat_server.ports import Amendment, RoomLog
+from dchat_server.ports import Amendment, Archived, Moved, RoomLog
 
 MAX_BATCH = 500
 """Messages in one NDJSON request."""
@@ -96,16 +97,22 @@ class Publisher:
         if message.sender != actor:
             raise ChatError("forbidden", "Only its author may edit a message.")
         await self._slow_down(actor)
-        former = mentions_in(str(message.fields["text"]))
-        await self._log.amend(room, actor, Amendment("edit", seq, new, mentions=mentions_in(new), former=former))
+
+        def amendment(message: Message) -> Amendment:
+            former = mentions_in(str(message.fields.get("text", "")))
+            return Amendment("edit", seq, new, mentions=mentions_in(new), former=former)
+
+        await self._amend(room, actor, message, amendment)
         return await self._history.one(room, seq)
 
     async def delete(self, room: str, actor: str, seq: int) -> None:
         """Delete one's own message, or anybody's as a moderator."""
-        message = await self._history.one(room, seq)
-        others = () if message.sender == actor else MODERATORS
-        named = mentions_in(str(message.fields.get("text", "")))
-        await self._log.amend(room, actor, Amendment("delete", seq, others=others, mentions=named))
+
+        def amendment(message: Message) -> Amendment:
+            others = () if message.sender == actor else MODERATORS
+            return Amendment("delete", seq, others=others, mentions=mentions_in(str(message.fields.get("text", ""))))
+
+        await self._amend(room, actor, await self._history.one(room, seq), amendment)
 
     async def react(self, room: str, actor: str, seq: int, emoji: str, add: bool) -> Message:
         """Add or take back a reaction; the message as it is then."""
@@ -113,10 +120,22 @@ class Publisher:
             raise ChatError(
                 "invalid_request", f"A reaction is an emoji or a short name, 1 to {MAX_EMOJI_CHARS} characters."
             )
-        await self._history.one(room, seq)
+        message = await self._history.one(room, seq)
         await self._slow_down(actor)
-        await self._log.amend(room, actor, Amendment("add" if add else "remove", seq, emoji))
+        await self._amend(room, actor, message, lambda message: Amendment("add" if add else "remove", seq, emoji))
         return await self._history.one(room, seq)
+
+    async def _amend(self, room: str, actor: str, message: Message, make: Callable[[Message], Amendment]) -> None:
+        """Change a message from the state it has: when the archive took that in meanwhile, from the one it has then."""
+        for _ in range(MOST_TRIES):
+            state = message.event.state if isinstance(message.event, Archived) else None
+            base = fold.overlay_fields(state) if state is not None else {}
+            try:
+                await self._log.amend(room, actor, replace(make(message), base=base, known=message.known))
+                return
+            except Moved:
+                message = await self._history.one(room, message.event.seq)
+        raise ChatError("overloaded", "The message is being archived; try again shortly.")
 
     async def _slow_down(self, actor: str) -> None:
         granted, wait_s = await self._limiter.spend(actor, 1)

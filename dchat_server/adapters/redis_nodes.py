@@ -252,17 +252,18 @@ class RedisNodes:
         return ["EVALSHA", self._sha(shard, name), 2, self.keys.feed(shard), self.keys.state(shard), *args]
 
     async def open_shard(self, shard: int) -> ShardState:
-        """Make sure the epoch belongs to the server that runs now, and return the shard's state. One round trip; two and
-        a read of the archive when the epoch changes. Raises ArchiveUnavailable."""
+        """Make sure the epoch belongs to the server that runs now, and return the shard's state. One round trip;
+        two and a read of the archive when the epoch changes."""
         lock = self._opening.setdefault(shard, asyncio.Lock())
         async with lock:
             known = self._states.get(shard)
             keys = [self.keys.feed(shard), self.keys.state(shard), *([self.keys.first_user()] if shard == 0 else [])]
             command: list[Value] = ["EVAL", _source("open_shard"), len(keys), *keys]
             command += [known.epoch if known else 0, int(time.time()), self.keys.shards, known.head if known else 0]
+            there = 0 if self._marks is None else 1
             reply = await self.run(shard, *command)
             if reply == b"MARK":
-                reply = await self.run(shard, *command, *await self._mark(shard, fresh=known is None))
+                reply = await self.run(shard, *command, *await self._mark(shard, fresh=known is None), there)
             ends = [base.split(b":") for base in bytes(reply[2]).split()]
             bases = {int(epoch): int(end) for epoch, end in ends}
             state = ShardState(int(reply[0]), int(reply[1]), int(reply[3]), bases, reply[4] == b"1")
@@ -275,9 +276,9 @@ class RedisNodes:
         if self._marks is not None:
             try:
                 self._last_marks = dict(await self._marks())
-            except ArchiveUnavailable:
+            except ArchiveUnavailable as error:
                 if fresh:
-                    raise
+                    raise BackendUnavailable("The archive cannot say whether the message log is whole.") from error
         return self._last_marks.get(shard, Mark(0, 0))
 
     async def load(self, shard: int) -> None:

@@ -9,13 +9,15 @@ from typing import Any
 
 import orjson
 
-from dchat_server import wire
+from dchat_server import fold, wire
 from dchat_server.adapters.redis_lanes import Lanes
+from dchat_server.adapters.redis_missing import Missing
 from dchat_server.adapters.redis_nodes import RedisNodes
 from dchat_server.adapters.redis_wire import Value
+from dchat_server.chunk import Row
 from dchat_server.errors import FAILURES, ChatError
 from dchat_server.model import Draft, Event, Message, Sent
-from dchat_server.ports import Amendment
+from dchat_server.ports import Amendment, Archived, Edge, Moved, Trimmed
 
 CLIENT_KEY_S = 24 * 3600
 """How long a sender's own idempotency key holds."""
@@ -28,8 +30,9 @@ MOST_REACTIONS = 500
 class RedisRoomLog:
     """Implements `RoomLog`. Shared by all requests of a worker."""
 
-    def __init__(self, nodes: RedisNodes) -> None:
+    def __init__(self, nodes: RedisNodes, missing: Missing | None = None) -> None:
         self._nodes, self._keys = nodes, nodes.keys
+        self._missing = missing or Missing(nodes)
         self._lanes = Lanes(nodes)
         self._random = secrets.token_hex(6)
         self._counter = 0
@@ -54,6 +57,9 @@ class RedisRoomLog:
             mentions = ",".join(draft.mentions) if draft.mentions else ""
             args += (prefix, room, draft.sender, key, CLIENT_KEY_S, draft.fingerprint, mentions, draft.body)
         answers = await self._lanes.submit(keys.shard(room), args)
+        if answers[0][0] == b"behind":  # then all are: they are of one room
+            await self._missing.settle(room)
+            answers = await self._lanes.submit(keys.shard(room), args)
         return [
             Sent(room, epoch, seq, ts, repeated=status == b"repeat")
             if status in (b"ok", b"repeat")
@@ -71,8 +77,9 @@ class RedisRoomLog:
         else:
             body = wire.fields(sender=actor, **target, emoji=amendment.value, action=action)
             value = amendment.value.encode()
-        reply = await self._nodes.script(
-            keys.shard(room),
+        base = (value for pair in amendment.base.items() for value in pair)
+        reply = await self._missing.script(
+            room,
             "amend",
             now_ms(),
             keys.room(room),
@@ -88,7 +95,11 @@ class RedisRoomLog:
             ",".join(amendment.others),
             MOST_REACTIONS,
             ",".join(amendment.former),
+            amendment.known,
+            *base,
         )
+        if reply[0] == b"moved":
+            raise Moved
         if reply[0] == b"unchanged":
             return False
         if reply[0] != b"ok":
@@ -96,59 +107,79 @@ class RedisRoomLog:
         return True
 
     async def read(self, room: str, after: int, limit: int) -> list[Event]:
-        epochs = await self._epochs(room)
-        start = f"{epoch_of(epochs, after + 1)}-{after + 1}"
-        rows = await self._nodes.run(
-            self._keys.shard(room), "XRANGE", self._keys.room(room) + ":log", start, "+", "COUNT", limit
-        )
-        return [decode_log_entry(room, row) for row in rows]
+        after = max(after, 0)
+        shard, prefix = self._keys.shard(room), self._keys.room(room)
+        raw_epochs, raw_head = await self._nodes.run(shard, "HMGET", prefix + ":meta", "epochs", "head")
+        start = f"{epoch_of(parse_epochs(raw_epochs), after + 1)}-{after + 1}"
+        rows = await self._nodes.run(shard, "XRANGE", prefix + ":log", start, "+", "COUNT", limit)
+        events = [decode_log_entry(room, row) for row in rows]
+        # A stream says nothing about what was trimmed: seqs are dense, so arithmetic does.
+        if events[0].seq != after + 1 if events else after < int(raw_head or 0):
+            raise Trimmed
+        return events
 
     async def read_back(self, room: str, before: int | None, limit: int) -> list[Event]:
+        shard, prefix = self._keys.shard(room), self._keys.room(room)
         end = "+"
         if before is not None:
             if before <= 1:
                 return []
-            epochs = await self._epochs(room)
+            epochs = parse_epochs(await self._nodes.run(shard, "HGET", prefix + ":meta", "epochs"))
             end = f"{epoch_of(epochs, before - 1)}-{before - 1}"
-        rows = await self._nodes.run(
-            self._keys.shard(room), "XREVRANGE", self._keys.room(room) + ":log", end, "-", "COUNT", limit
-        )
+        rows = await self._nodes.run(shard, "XREVRANGE", prefix + ":log", end, "-", "COUNT", limit)
         return [decode_log_entry(room, row) for row in rows]
 
+    async def edge(self, room: str) -> Edge | None:
+        reply = await self._look(room, "room_edge")
+        if reply is None and await self._missing.rooms((room,)):
+            reply = await self._look(room, "room_edge")
+        if reply is None:
+            return None
+        head, watermark, floor, first, _, offset, ts, epochs = reply
+        return Edge(head, watermark, floor, first, (int(offset), int(ts)), parse_epochs(epochs))
+
     async def locate(self, room: str, *, offset: int | None = None, since_ms: int | None = None) -> tuple[int, int]:
-        prefix = self._keys.room(room)
         what, value = ("offset", offset) if offset is not None else ("ts", since_ms or 0)
-        first, head = await self._nodes.look(
-            self._keys.shard(room), "locate", [prefix + ":log", prefix + ":meta"], what, value or 0
-        )
+        first, head = await self._look(room, "locate", what, value or 0)
+        if not head and await self._missing.rooms((room,)):
+            first, head = await self._look(room, "locate", what, value or 0)
         return int(first), int(head)
 
     async def present(self, events: Sequence[Event]) -> list[Message]:
         if not events:
             return []
         room = events[0].room
-        shard, prefix = self._keys.shard(room), self._keys.room(room)
+        prefix = self._keys.room(room)
+        keys = [prefix + ":log", prefix + ":meta", prefix + ":touched"]
         seqs = [event.seq for event in events]
-        touched = {
-            int(seq) for seq in await self._nodes.run(shard, "ZRANGEBYSCORE", prefix + ":touched", min(seqs), max(seqs))
+        watermark, first, *touched = await self._nodes.look(self._keys.shard(room), "states", keys, prefix, *seqs)
+        states = {
+            int(seq): dict(zip(row[::2], row[1::2], strict=True))
+            for seq, row in zip(touched[::2], touched[1::2], strict=True)
         }
-        wanted = [seq for seq in seqs if seq in touched]
-        states: dict[int, dict[bytes, bytes]] = {}
-        if wanted:
-            replies = await self._nodes.pipe(shard, [("HGETALL", f"{prefix}:msg:{seq}") for seq in wanted])
-            states = {
-                seq: dict(zip(row[::2], row[1::2], strict=True)) for seq, row in zip(wanted, replies, strict=True)
-            }
-        return [present_message(event, states.get(event.seq)) for event in events]
+        messages = []
+        for event in events:
+            state = states.get(event.seq)
+            # What is not there may have been folded into the archive and let go since the event was read.
+            if isinstance(event, Archived) and state is None:
+                if event.known != watermark:
+                    raise Moved
+                message = fold.present(Row(event, event.state))
+            elif state is None and not 0 < first <= event.seq:
+                raise Moved
+            else:
+                message = present_message(event, state)
+            message.known = watermark
+            messages.append(message)
+        return messages
+
+    async def _look(self, room: str, name: str, *args: Value) -> Any:
+        prefix = self._keys.room(room)
+        return await self._nodes.look(self._keys.shard(room), name, [prefix + ":log", prefix + ":meta"], *args)
 
     async def settle(self) -> None:
         """Wait for accepted sends that are still on their way."""
         await self._lanes.idle()
-
-    async def _epochs(self, room: str) -> list[tuple[int, int]]:
-        """(epoch, first seq) pairs of the room; rises. Empty for an unknown room."""
-        raw = await self._nodes.run(self._keys.shard(room), "HGET", self._keys.room(room) + ":meta", "epochs")
-        return parse_epochs(raw)
 
 
 def now_ms() -> int:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dchat_server import wire
+from dchat_server.adapters.redis_missing import Missing
 from dchat_server.adapters.redis_nodes import RedisNodes
 from dchat_server.adapters.redis_room_log import OWN_KEY_S, now_ms, refusal
 from dchat_server.adapters.redis_wire import Value
@@ -19,14 +20,17 @@ from dchat_server.model import Room
 from dchat_server.ports import Marker, Seat
 
 MAX_MEMBERS = 100_000
+_ASKED = 11
+"""Which argument of create_room.lua says that the archive knows no such room."""
 _META = ("kind", "topic", "display_name", "archived", "created", "head", "epoch", "n")
 
 
 class RedisRoomStore:
     """Implements `RoomStore`."""
 
-    def __init__(self, nodes: RedisNodes) -> None:
+    def __init__(self, nodes: RedisNodes, missing: Missing | None = None) -> None:
         self._nodes, self._keys = nodes, nodes.keys
+        self._missing = missing or Missing(nodes)
 
     async def create(
         self, room: str, kind: str, creator: str, members: Mapping[str, str], *, topic: str, display_name: str
@@ -46,11 +50,17 @@ class RedisRoomStore:
             display_name,
             self._keys.public_rooms(shard) if kind == "public" else "",
             wire.fields(sender=creator, action="create", kind=kind, topic=topic, display_name=display_name),
+            "0",
         ]
         for user, role in members.items():
             action = "join" if user == creator else "invite"
             args += [user, role, wire.fields(sender=creator, user=user, action=action, role=role)]
         reply = await self._nodes.script(shard, "create_room", *args)
+        if reply[0] == b"behind":
+            if await self._missing.settle(room):
+                return False
+            args[_ASKED] = "1"
+            reply = await self._nodes.script(shard, "create_room", *args)
         return bool(reply[0] == b"ok")
 
     async def update(
@@ -60,7 +70,7 @@ class RedisRoomStore:
         args += [",".join(roles), "1" if admin else "0", body]
         for field, value in changes.items():
             args += [field, value]
-        reply = await self._nodes.script(self._keys.shard(room), "update_room", *args)
+        reply = await self._missing.script(room, "update_room", *args)
         if reply[0] != b"ok":
             raise refusal(reply[0], room)
 
@@ -80,8 +90,8 @@ class RedisRoomStore:
         home, joined = self._keys.shard(user), self._keys.joined(user)
         if not leaving:
             await self._nodes.run(home, "SADD", joined, room)
-        reply = await self._nodes.script(
-            self._keys.shard(room),
+        reply = await self._missing.script(
+            room,
             "set_member",
             now_ms(),
             self._keys.room(room),
@@ -119,23 +129,39 @@ class RedisRoomStore:
             ]
 
         replies = await self._ask_rooms(rooms, ask)
+        gone = [room for room in rooms if replies[room][0][0] is None]
+        back = await self._missing.rooms(gone) if gone else ()
+        if back:
+            replies |= await self._ask_rooms(back, ask)
         return [_seat(room, replies[room]) for room in rooms]
 
     async def role(self, user: str, room: str) -> tuple[str | None, str | None]:
         prefix = self._keys.room(room)
-        kind, role = await self._nodes.pipe(
-            self._keys.shard(room), [("HGET", prefix + ":meta", "kind"), ("HGET", prefix + ":members", user)]
-        )
+        ask = [("HGET", prefix + ":meta", "kind"), ("HGET", prefix + ":members", user)]
+        kind, role = await self._nodes.pipe(self._keys.shard(room), ask)
+        if kind is None and await self._missing.rooms((room,)):
+            kind, role = await self._nodes.pipe(self._keys.shard(room), ask)
         return (kind.decode() if kind else None), (role.decode() if kind and role else None)
 
     async def joined(self, user: str) -> list[str]:
         names = await self._nodes.run(self._keys.shard(user), "SMEMBERS", self._keys.joined(user))
         rooms = sorted(name.decode() for name in names)
-        replies = await self._ask_rooms(rooms, lambda prefix: [("HEXISTS", prefix + ":members", user)])
+
+        def ask(prefix: str) -> list[tuple[Value, ...]]:
+            return [("HEXISTS", prefix + ":members", user)]
+
+        replies = await self._ask_rooms(rooms, ask)
+        absent = [room for room in rooms if not replies[room][0]]
+        back = await self._missing.rooms(absent) if absent else ()
+        if back:
+            replies |= await self._ask_rooms(back, ask)
         return [room for room in rooms if replies[room][0]]
 
     async def members(self, room: str) -> dict[str, str]:
-        flat = await self._nodes.run(self._keys.shard(room), "HGETALL", self._keys.room(room) + ":members")
+        ask = ("HGETALL", self._keys.room(room) + ":members")
+        flat = await self._nodes.run(self._keys.shard(room), *ask)
+        if not flat and await self._missing.rooms((room,)):
+            flat = await self._nodes.run(self._keys.shard(room), *ask)
         return {user.decode(): role.decode() for user, role in zip(flat[::2], flat[1::2], strict=True)}
 
     async def public_rooms(self, after: str, limit: int, prefix: str = "") -> list[str]:

@@ -1,8 +1,8 @@
 -- What every writing script of a shard shares. It is put in front of each of them, behind one line that the worker
 -- writes:   local EPOCH = '1764000000'
 --
--- KEYS[1] is the shard's feed, KEYS[2] its state (hash: epoch, run, head, bases). Other keys are made from the
--- prefixes in ARGV; they carry the shard's hash tag, so all of them live in the same slot.
+-- KEYS[1] is the shard's feed, KEYS[2] its state (hash: epoch, run, head, bases, behind, fence). Other keys are made
+-- from the prefixes in ARGV; they carry the shard's hash tag, so all of them live in the same slot.
 --
 -- EPOCH in the text is the fence of the log. A server that restarted or was promoted has an empty script cache and
 -- answers NOSCRIPT; the worker must then run open_shard.lua, which raises the epoch, before it may load this text
@@ -11,11 +11,14 @@
 local FEED_MAX = '20000'
 local FEED, PREFIX, call = KEYS[1], EPOCH .. '-', redis.call
 
-local shard = redis.call('HMGET', KEYS[2], 'epoch', 'head')
+local shard = redis.call('HMGET', KEYS[2], 'epoch', 'head', 'behind')
 if shard[1] ~= EPOCH then
   return redis.error_reply('STALEEPOCH the shard is at epoch ' .. (shard[1] or 'none'))
 end
 local feed_head = tonumber(shard[2])
+local BEHIND = shard[3] == '1'
+-- Sorted set: rooms with events that are not archived, by the time of the first of them.
+local DIRTY = string.sub(KEYS[1], 1, -5) .. 'dirty'
 
 local loaded = {}
 
@@ -32,6 +35,12 @@ local function room_at(prefix)
   end
   loaded[prefix] = room
   return room
+end
+
+-- True when the archive must be asked before this room (after `room_at`) is written to: its shard has lost data, and
+-- the room is not there or has not been written to since. lua/restore_room.lua settles that.
+local function lacking(prefix)
+  return BEHIND and (not loaded[prefix] or loaded[prefix].epoch ~= EPOCH)
 end
 
 -- Add one event to the room's log and to the feed. Times never run backwards within a room, whatever the
@@ -55,7 +64,7 @@ local function append(room, name, kind, body, now)
   call('XADD', room.log, PREFIX .. seq, 't', kind, 'x', offset .. tail, 'd', body)
   call('XADD', FEED, 'MAXLEN', '~', FEED_MAX, PREFIX .. offset,
              'r', name, 't', kind, 'x', EPOCH .. ' ' .. seq .. tail, 'd', body)
-  room.offset = feed_head
+  room.offset, room.name = feed_head, name
 end
 
 -- Add an entry that belongs to no room (a revocation, a read marker): workers act on it, nobody pages through it.
@@ -70,6 +79,7 @@ local function commit()
     if room and room.offset then
       redis.call('HSET', prefix .. ':meta', 'head', room.head, 'epoch', room.epoch, 'epochs', room.epochs,
                  'ts', room.ts, 'n', room.n, 'f', room.offset)
+      call('ZADD', DIRTY, 'NX', room.time, room.name)
     end
   end
   redis.call('HSET', KEYS[2], 'head', feed_head)
@@ -85,4 +95,13 @@ end
 
 local function remember(key, ttl, print, room)
   call('SET', key, print .. ' ' .. room.seq .. ' ' .. room.time .. ' ' .. EPOCH, 'EX', ttl)
+end
+
+-- True when a leader with this fence may write; a higher one than was seen is kept. Fences have up to 63 bits, more than
+-- a number of Lua holds: compared as texts, shorter first.
+local function fence_holds(fence)
+  local seen = redis.call('HGET', KEYS[2], 'fence') or '0'
+  if #seen > #fence or (#seen == #fence and seen > fence) then return false end
+  if seen ~= fence then redis.call('HSET', KEYS[2], 'fence', fence) end
+  return true
 end

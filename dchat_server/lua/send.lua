@@ -3,7 +3,8 @@
 -- ARGV: now (ms), batch key, its ttl (s), then for each message
 --   room prefix, room name, sender, idempotency key, ttl (s), fingerprint, mentions (names joined by commas), body
 -- Returns five values a message: status, seq, ts, epoch, feed offset. Status is `ok`, `repeat` (stored before under
--- this key: its first place is returned) or the code of a refusal. A refused message changes nothing.
+-- this key: its first place is returned), `behind` (ask the archive first) or the code of a refusal. A refused message
+-- changes nothing.
 --
 -- A sender's own idempotency key is remembered for each message. Messages without one (the key is empty) only need
 -- to be guarded against our own repeats, and those are always of the whole batch: its answer is remembered once,
@@ -36,7 +37,9 @@ for i = 4, #ARGV, 8 do
     role = redis.call('HGET', prefix .. ':members', sender)
     roles[who] = role
   end
-  if not room then
+  if lacking(prefix) then
+    refuse('behind')
+  elseif not room then
     refuse('room_not_found')
   elseif not role then
     refuse(room.kind == 'public' and 'not_a_member' or 'room_not_found')

@@ -2,7 +2,8 @@
 -- ttl, user, action (join|invite|role|leave|kick), role (empty for leave and kick), roles of the actor that may
 -- (commas; empty: anybody, used for join and leave), roles of the user it may be done to (commas; empty: any),
 -- '1' when the actor is a server administrator, most members, event body.
--- Returns {status, role}: `ok`, `unchanged` (it was so already: no event), or the code of a refusal.
+-- Returns {status, role}: `ok`, `unchanged` (it was so already: no event), `behind` (ask the archive first) or the code of
+-- a refusal.
 
 local now, prefix, name, actor, key, ttl = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local user, action, role = ARGV[7], ARGV[8], ARGV[9]
@@ -13,6 +14,7 @@ local function among(value, list)
 end
 
 local room = room_at(prefix)
+if lacking(prefix) then return {'behind', ''} end
 if not room then return {'room_not_found', ''} end
 local mine = redis.call('HGET', members, actor)
 if not mine and room.kind ~= 'public' then

@@ -1,10 +1,11 @@
 -- Change a room's topic, display name or archive flag. ARGV: now, room prefix, room name, actor, idempotency key,
 -- ttl, roles that may (commas), '1' when the actor is a server administrator, event body, then field, value pairs.
--- Returns {status, seq}: `ok` or the code of a refusal.
+-- Returns {status, seq}: `ok`, `behind` (ask the archive first) or the code of a refusal.
 
 local now, prefix, name, actor, key, ttl = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 
 local room = room_at(prefix)
+if lacking(prefix) then return {'behind', 0} end
 if not room then return {'room_not_found', 0} end
 local role = redis.call('HGET', prefix .. ':members', actor)
 if not role and room.kind ~= 'public' then return {'room_not_found', 0} end

@@ -1,0 +1,65 @@
+"""Asking the archive for what Redis should have and has not: rooms that went with a server's data.
+
+A shard that lost data is `behind` (lua/open_shard.lua) until everything was brought back. Only then is a room that is
+not there looked for in the archive, and a room that is there made sure of before it is written to. In a shard that is
+whole, a miss costs one more question a second at most.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from dchat_server.adapters.redis_nodes import RedisNodes
+from dchat_server.adapters.redis_wire import Value
+from dchat_server.errors import BackendUnavailable
+
+Restore = Callable[[Sequence[str]], Awaitable[set[str]]]
+FRESH_S = 1.0
+"""How long it is believed that a shard is whole."""
+
+
+class Missing:
+    """What the adapters of rooms do about a miss. `restore` is `Restorer.restore_rooms`; without it none comes back."""
+
+    def __init__(self, nodes: RedisNodes, restore: Restore | None = None) -> None:
+        self._nodes = nodes
+        self.restore = restore
+        self._whole_until: dict[int, float] = {}
+
+    async def behind(self, shard: int) -> bool:
+        """True while the shard may lack what the archive holds. At most one round trip."""
+        now = time.monotonic()
+        if now < self._whole_until.get(shard, 0.0):
+            return False
+        epoch, behind = await self._nodes.run(shard, "HMGET", self._nodes.keys.state(shard), "epoch", "behind")
+        # A state that is gone has not been missed by anybody yet.
+        lost = behind == b"1" if epoch is not None else (await self._nodes.open_shard(shard)).behind
+        if not lost:
+            self._whole_until[shard] = now + FRESH_S
+        return lost
+
+    async def rooms(self, names: Sequence[str]) -> set[str]:
+        """Bring back those of these rooms that the archive has; which. Raises ArchiveUnavailable."""
+        if self.restore is None:
+            return set()
+        behind = {shard for shard in {self._nodes.keys.shard(name) for name in names} if await self.behind(shard)}
+        wanted = [name for name in names if self._nodes.keys.shard(name) in behind]
+        return await self.restore(wanted) if wanted else set()
+
+    async def settle(self, room: str) -> bool:
+        """Make sure that a room in a shard that is behind is whole; True when there is such a room."""
+        if self.restore is None:
+            raise BackendUnavailable("The message log lost data, and there is no archive to bring it back.")
+        return bool(await self.restore((room,)))
+
+    async def script(self, room: str, name: str, *args: Value) -> Any:
+        """Run a fenced script of a room; when it answers `behind`, settle the room and run it again."""
+        shard = self._nodes.keys.shard(room)
+        reply = await self._nodes.script(shard, name, *args)
+        if reply[0] == b"behind":
+            if not await self.settle(room):
+                return [b"room_not_found", b""]
+            reply = await self._nodes.script(shard, name, *args)
+        return reply

@@ -1,0 +1,151 @@
+"""A room from its first event to its last: what the message log holds and what the archive holds, as one.
+
+Theory of operation
+-------------------
+The archive holds `floor` to `watermark`, the log `first` to `head`, and `first` <= `watermark` + 1: an event leaves the
+log only after the archive has it. So whatever the log cannot give, the archive can, when it is asked *afterwards*.
+
+*Presence.* What became of a message is in Redis until it is folded into the archive and the message has left the log.
+A page reads the watermark first, then the archive, then Redis; when the watermark still is the same by then, nothing
+was folded in between, and what Redis does not know of never happened. Else `present` raises Moved and the page begins
+anew (history.py).
+
+*Retention* moves `floor`. What lies before it is not there any more, for anybody; `read` begins behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import structlog
+
+from dchat_server import chunk as chunks
+from dchat_server.errors import ArchiveUnavailable, ChatError
+from dchat_server.model import Draft, Event, Message, Sent
+from dchat_server.ports import Amendment, Archived, Edge, RoomLog, Trimmed
+from dchat_server.ports_archive import Archive, Chunk
+
+AT_ONCE = 3
+"""Chunks asked for in one read of the archive: a page of 50 needs one or two."""
+
+log = structlog.get_logger("dchat.timeline")
+
+
+class Timeline:
+    """`RoomLog` over a log and an archive."""
+
+    def __init__(self, room_log: RoomLog, archive: Archive) -> None:
+        self._log, self._archive = room_log, archive
+
+    async def send(self, room: str, draft: Draft) -> Sent:
+        return await self._log.send(room, draft)
+
+    async def send_many(self, room: str, drafts: Sequence[Draft]) -> list[Sent | ChatError]:
+        return await self._log.send_many(room, drafts)
+
+    async def amend(self, room: str, actor: str, amendment: Amendment) -> bool:
+        return await self._log.amend(room, actor, amendment)
+
+    async def edge(self, room: str) -> Edge | None:
+        return await self._log.edge(room)
+
+    async def present(self, events: Sequence[Event]) -> list[Message]:
+        return await self._log.present(events)
+
+    async def read(self, room: str, after: int, limit: int) -> list[Event]:
+        out: list[Event] = []
+        after = max(after, 0)
+        while len(out) < limit:
+            try:
+                return out + await self._log.read(room, after, limit - len(out))
+            except Trimmed:
+                edge = await self._log.edge(room)
+            if edge is None:
+                return out
+            more = await self._archived(room, max(after + 1, edge.floor), limit - len(out), edge)
+            if not more:  # behind the floor, and the log itself begins there
+                return out + await self._log.read(room, max(after, edge.first - 1), limit - len(out))
+            out += more
+            after = more[-1].seq
+        return out
+
+    async def read_back(self, room: str, before: int | None, limit: int) -> list[Event]:
+        out = await self._log.read_back(room, before, limit)
+        if len(out) == limit or (out and out[-1].seq == 1):
+            return out
+        edge = await self._log.edge(room)
+        if edge is None:
+            return out
+        out = [event for event in out if event.seq >= edge.floor]
+        top = out[-1].seq - 1 if out else edge.head if before is None else min(before - 1, edge.head)
+        if top >= edge.floor and len(out) < limit:
+            out += await self._archived_back(room, top, limit - len(out), edge)
+        return out
+
+    async def locate(self, room: str, *, offset: int | None = None, since_ms: int | None = None) -> tuple[int, int]:
+        first, head = await self._log.locate(room, offset=offset, since_ms=since_ms)
+        edge = await self._log.edge(room) if head else None
+        if edge is None or first > edge.first or edge.first <= edge.floor:
+            return first, head
+        cut_offset, cut_ts = edge.cut
+        if (offset is not None and 0 < cut_offset <= offset) or (since_ms is not None and 0 < cut_ts < since_ms):
+            return first, head  # even the last one that left the log lies before
+        found = await self._archive.find(room, offset=offset, ts=since_ms)
+        if found is None:
+            return first, head
+        for row in chunks.decode(room, found.data):
+            event = row.event
+            if event.offset > offset if offset is not None else event.ts >= (since_ms or 0):
+                return min(max(event.seq, edge.floor), first), head
+        return first, head
+
+    async def _archived(self, room: str, seq: int, limit: int, edge: Edge) -> list[Event]:
+        """Events from `seq` on up to the watermark, dense; from later on when retention took the first of them."""
+        out: list[Event] = []
+        while seq <= edge.watermark and len(out) < limit:
+            rows = self._rows(room, await self._archive.chunks(room, seq, AT_ONCE), edge)
+            wanted = [event for event in rows if event.seq >= seq]
+            if not wanted:
+                if await self._floor(room) <= seq:
+                    raise _hole(room, seq)
+                seq = await self._floor(room)
+                continue
+            if wanted[0].seq != seq and (out or await self._floor(room) != wanted[0].seq):
+                raise _hole(room, seq)
+            out += wanted
+            seq = out[-1].seq + 1
+        return out[:limit]
+
+    async def _archived_back(self, room: str, seq: int, limit: int, edge: Edge) -> list[Event]:
+        """Events from `seq` back to the floor, newest first, dense."""
+        out: list[Event] = []
+        while seq >= edge.floor and len(out) < limit:
+            found = await self._archive.chunks_back(room, seq, AT_ONCE)
+            if not found or found[0].last < seq:
+                if await self._floor(room) > seq:
+                    break
+                raise _hole(room, seq)
+            rows = self._rows(room, found[::-1], edge)
+            out += [event for event in reversed(rows) if edge.floor <= event.seq <= seq]
+            seq = min(seq, rows[0].seq) - 1
+        return out[:limit]
+
+    def _rows(self, room: str, found: Sequence[Chunk], edge: Edge) -> list[Event]:
+        out: list[Event] = []
+        for each in found:
+            if out and each.first != out[-1].seq + 1:
+                raise _hole(room, out[-1].seq + 1)
+            rows = chunks.decode(room, each.data)
+            out += [Archived.of(event, state, edge.watermark) for event, state in rows]
+        return out
+
+    async def _floor(self, room: str) -> int:
+        """The floor as the archive itself says: retention moves it there first."""
+        record = (await self._archive.rooms((room,))).get(room)
+        return record.floor if record else 1
+
+
+def _hole(room: str, seq: int) -> ArchiveUnavailable:
+    """What must not happen: the archive lacks what it promised. Nothing is shown rather than something wrong."""
+    log.error("archive_hole", room=room, seq=seq)
+    return ArchiveUnavailable(f"The archive lacks event {seq} of the room; its operator has to look.")
