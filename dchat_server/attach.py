@@ -212,6 +212,9 @@ class Opener:
                 for room in rooms:
                     first, head = await self._log.locate(room, offset=base)
                     opened.gaps.append({"room": room, "from": first, "to": max(first, head)})
+            elif position.epoch < opened.end.positions[shard].epoch:
+                opened.start[shard] = position
+                opened.gaps += await self._restored_gaps(rooms, position)
             else:
                 opened.gaps += await self._all_gaps(rooms)
 
@@ -224,6 +227,23 @@ class Opener:
             for name, seat in zip(names, seats, strict=True)
             if seat is not None
         ]
+
+    async def _restored_gaps(self, rooms: list[str], position: Position) -> list[dict[str, Any]]:
+        """Gaps for a place of an epoch whose end nobody knows: the shard was wiped, and its rooms came back from the
+        archive, each up to where it was archived. What the archive has behind the place is replayed; the rest is gone.
+
+        A room that does not know the epoch was not there then, or the place is none of ours: all of it may be news.
+        """
+        gaps = []
+        for room in rooms:
+            edge = await self._log.edge(room)
+            if edge is None:
+                continue
+            first = 1
+            if any(epoch <= position.epoch for epoch, _ in edge.epochs):
+                first = next((seq for epoch, seq in edge.epochs if epoch > position.epoch), edge.head + 1)
+            gaps.append({"room": room, "from": first, "to": max(first, edge.head)})
+        return gaps
 
     async def _start_since(self, opened: Opened, since_ms: int) -> None:
         for room in opened.rooms:

@@ -49,12 +49,9 @@ class Publisher:
             raise ChatError("invalid_request", "`reply_to` must be the seq of a message.")
         if fields.get("attachments"):
             raise ChatError("invalid_request", "This server takes no attachments.")
-        fingerprint = ""
-        if client_id is not None:
-            told = text if reply_to is None else f"{text}\0{reply_to}"
-            fingerprint = hashlib.blake2b(told.encode(), digest_size=8).hexdigest()
+        print_ = fingerprint(text, reply_to) if client_id is not None else ""
         body = wire.draft_body(sender, text, client_id, reply_to)
-        return Draft(sender, text, body, client_id, fingerprint, mentions_in(text))
+        return Draft(sender, text, body, client_id, print_, mentions_in(text))
 
     async def send(self, room: str, draft: Draft) -> Sent:
         """Store one message. Raises ChatError rate_limited and what `RoomLog.send` raises."""
@@ -149,6 +146,12 @@ class Publisher:
         if size > self._max_bytes:
             raise ChatError("message_too_long", f"A message may have at most {self._max_bytes} bytes; this has {size}.")
         return text
+
+
+def fingerprint(text: str, reply_to: int | None) -> str:
+    """What tells this message from another one under the same idempotency key."""
+    told = text if reply_to is None else f"{text}\0{reply_to}"
+    return hashlib.blake2b(told.encode(), digest_size=8).hexdigest()
 
 
 def _unfit(char: str) -> bool:

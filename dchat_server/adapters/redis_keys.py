@@ -32,6 +32,10 @@ class Keys(NamedTuple):
     def shard(self, name: str) -> int:
         return shard_of(name, self.shards)
 
+    def dirty(self, shard: int) -> str:
+        """Sorted set: rooms with events that are not archived, by the time (ms) of the first of them."""
+        return f"dchat:{{s{shard}}}:dirty"
+
     def room(self, room: str) -> str:
         """Prefix of a room's keys."""
         return f"dchat:{{s{shard_of(room, self.shards)}}}:room:{room}"

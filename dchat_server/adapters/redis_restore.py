@@ -1,0 +1,153 @@
+"""Bringing rooms back into Redis from the archive: `ports_hot.Restorer`.
+
+A room comes back as it was at its watermark: its facts, members, who wrote where, who was called, what was deleted.
+Messages do not: readers find them in the archive (timeline.py). Idempotency keys of the last 24 hours come back too, so
+a message that was acknowledged before the loss and is sent again is still the same message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+
+import structlog
+
+from dchat_server import chunk, roster, wire
+from dchat_server.adapters.redis_nodes import RedisNodes
+from dchat_server.adapters.redis_people import RedisPeople
+from dchat_server.adapters.redis_room_log import CLIENT_KEY_S
+from dchat_server.adapters.redis_wire import Value
+from dchat_server.model import Event
+from dchat_server.ports_archive import Archive, RoomRecord
+from dchat_server.publish import fingerprint
+
+AT_ONCE = 8
+"""Rooms brought back side by side."""
+MOST_KEYS = 20_000
+"""Idempotency keys brought back for a room: its newest."""
+_PIECE = 500
+
+log = structlog.get_logger("dchat.restore")
+
+
+class RedisRestorer:
+    """Implements `Restorer`. Two callers that want the same room share the work."""
+
+    def __init__(self, nodes: RedisNodes, archive: Archive, people: RedisPeople) -> None:
+        self._nodes, self._keys, self._archive, self._people = nodes, nodes.keys, archive, people
+        self._under_way: dict[str, asyncio.Task[bool]] = {}
+        self._few = asyncio.Semaphore(AT_ONCE)
+        self.restored = 0
+
+    async def restore_rooms(self, rooms: Sequence[str]) -> set[str]:
+        names = list(dict.fromkeys(rooms))
+        records = await self._archive.rooms(names)
+        tasks = []
+        for name in names:
+            task = self._under_way.get(name)
+            if task is None:
+                task = asyncio.create_task(self._restore(name, records.get(name)))
+                self._under_way[name] = task
+                task.add_done_callback(lambda done, name=name: self._under_way.pop(name, None))
+            tasks.append(task)
+        # A caller that goes away must not end what others wait for.
+        there = await asyncio.gather(*map(asyncio.shield, tasks))
+        return {name for name, known in zip(names, there, strict=True) if known}
+
+    async def restore_users(self, users: Sequence[str]) -> set[str]:
+        return await self._people.restore_users(users)
+
+    async def _restore(self, room: str, record: RoomRecord | None) -> bool:
+        """Make the room whole; True when there is one."""
+        async with self._few:
+            shard, prefix = self._keys.shard(room), self._keys.room(room)
+            if record is None or record.version == 0:
+                # Not known to the archive. What Redis has of it, if anything, is all there is.
+                return bool(await self._nodes.script(shard, "restore_room", prefix, room, "", 0))
+            had = await self._nodes.run(shard, "HGET", prefix + ":meta", "head")
+            if had is None or int(had) < record.watermark:
+                people = await self._roster(record)
+                await self._keys_back(record)
+                args = _arguments(record, people)
+            else:
+                args = [record.watermark]
+            index = self._keys.public_rooms(shard) if record.facts.get("kind") == "public" else ""
+            head = await self._nodes.script(shard, "restore_room", prefix, room, index, *args)
+            if had is None or int(had) < record.watermark:
+                self.restored += 1
+                log.warning("room_restored", room=room, watermark=record.watermark, had=int(had or 0))
+            return bool(head)
+
+    async def _roster(self, record: RoomRecord) -> roster.Roster:
+        """The roster at the watermark: the stored one, and what happened since."""
+        people = roster.decode(await self._archive.roster(record.room))
+        seq = record.roster_at + 1
+        while seq <= record.watermark:
+            events = await self._events(record.room, seq)
+            for event in events:
+                if event.seq <= record.watermark:
+                    people.apply(event)
+            if not events:
+                break
+            seq = events[-1].seq + 1
+        return people
+
+    async def _events(self, room: str, seq: int) -> list[Event]:
+        """Some events from `seq` on."""
+        found = await self._archive.chunks(room, seq, 4)
+        rows = [row for each in found for row in chunk.decode(room, each.data)]
+        return [row.event for row in rows if row.event.seq >= seq]
+
+    async def _keys_back(self, record: RoomRecord) -> None:
+        """Put the idempotency keys of the room's newest messages back, each with the time it has left."""
+        room, shard = record.room, self._keys.shard(record.room)
+        oldest_ts = int(time.time() * 1000) - CLIENT_KEY_S * 1000
+        seq, count = record.watermark, 0
+        while seq >= record.floor and count < MOST_KEYS:
+            found = await self._archive.chunks_back(room, seq, 4)
+            events = [row.event for each in found for row in chunk.decode(room, each.data)]
+            commands = [command for event in events if (command := self._once(event, oldest_ts)) is not None]
+            for at in range(0, len(commands), _PIECE):
+                await self._nodes.pipe(shard, commands[at : at + _PIECE])
+            count += len(commands)
+            if not found or min(event.ts for event in events) < oldest_ts:
+                return
+            seq = found[-1].first - 1
+
+    def _once(self, event: Event, oldest_ts: int) -> tuple[Value, ...] | None:
+        """The command that remembers where this message went (as lua/common.lua does), if its key still holds."""
+        left_ms = event.ts - oldest_ts
+        if event.type != "message" or left_ms <= 0 or b'"client_id"' not in event.body:
+            return None
+        body = wire.body_fields(event)
+        client_id, text = body.get("client_id"), body.get("text")
+        if client_id is None or text is None:
+            return None
+        key = self._keys.once(event.room, body["sender"], client_id)
+        value = f"{fingerprint(text, body.get('reply_to'))} {event.seq} {event.ts} {event.epoch}"
+        return ("SET", key, value, "NX", "PX", min(left_ms, CLIENT_KEY_S * 1000))
+
+
+def _arguments(record: RoomRecord, people: roster.Roster) -> list[Value]:
+    """What lua/restore_room.lua is told of a room, from the watermark on."""
+
+    def pairs(items: Iterable[tuple[str, Value]]) -> list[Value]:
+        flat: list[Value] = [part for pair in items for part in pair]
+        return [len(flat), *flat]
+
+    epochs = " ".join(f"{epoch}:{first}" for epoch, first in record.epochs)
+    return [
+        record.watermark,
+        record.floor,
+        epochs,
+        record.ts,
+        record.messages,
+        record.offset,
+        *pairs(record.facts.items()),
+        *pairs(people.members.items()),
+        *pairs((user, f"{seq} {messages}") for user, (seq, messages) in people.posted.items()),
+        len(people.deleted),
+        *people.deleted,
+        *(part for user, seqs in people.mentions.items() for seq in seqs for part in (user, seq)),
+    ]
