@@ -18,7 +18,7 @@ import orjson
 from dchat_server import wire
 from dchat_server.errors import ChatError
 from dchat_server.model import Control, Draft, Event, Message, Position, Room, Sent, shard_of
-from dchat_server.ports import Amendment, Batch, Lost, Marker, Overtaken, Seat
+from dchat_server.ports import Amendment, Batch, Edge, Lost, Marker, Overtaken, Seat
 
 SHARDS = 4
 
@@ -315,6 +315,13 @@ class MemoryRoomLog:
     async def read_back(self, room: str, before: int | None, limit: int) -> list[Event]:
         log = self._log(await self._nodes.turn(), room)
         return log[: len(log) if before is None else max(0, before - 1)][::-1][:limit]
+
+    async def edge(self, room: str) -> Edge | None:
+        log = self._log(await self._nodes.turn(), room)
+        epochs = [
+            (event.epoch, event.seq) for at, event in enumerate(log) if not at or log[at - 1].epoch != event.epoch
+        ]
+        return Edge(len(log), 0, 1, 1, (0, 0), epochs) if log else None
 
     async def locate(self, room: str, *, offset: int | None = None, since_ms: int | None = None) -> tuple[int, int]:
         log = self._log(await self._nodes.turn(), room)

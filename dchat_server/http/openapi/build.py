@@ -179,7 +179,7 @@ def operation(
     if takes is not None:
         codes += _BODY.split()
     if asks_redis:
-        codes.append("backend_unavailable")
+        codes += ("backend_unavailable", "archive_unavailable")
     security: list[Json] = []
     if scope is not None:
         codes.append("unauthorized")
