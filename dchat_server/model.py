@@ -142,6 +142,8 @@ class Room:
     epoch: int
     messages: int
     members: int
+    retention_days: float = 0.0
+    """How long messages are kept; 0: as the server says."""
 
 
 @dataclass(frozen=True, slots=True)

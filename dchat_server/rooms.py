@@ -106,25 +106,29 @@ class Rooms:
         return name, new
 
     async def update(self, user: str, admin: bool, room: str, changes: Mapping[str, str]) -> None:
-        """Topic and display name (moderators), archive flag (owners)."""
+        """Topic and display name (moderators), archive flag and retention (in days; owners)."""
         seat = await self.seat(user, room)
-        archived = changes.get("archived")
-        roles: Sequence[str] = ("owner",) if archived is not None else MODERATORS
+        archived, retention = changes.get("archived"), changes.get("retention")
+        roles: Sequence[str] = ("owner",) if archived is not None or retention is not None else MODERATORS
         if seat.room.kind == "dm":
             if archived is not None:
                 raise ChatError("forbidden", "A direct conversation cannot be archived.")
+            if retention is not None:
+                raise ChatError("forbidden", "A direct conversation keeps its messages as long as the server does.")
             roles = ROLES
         known = {"topic": seat.room.topic, "display_name": seat.room.display_name}
         known["archived"] = "1" if seat.room.archived else "0"
+        known["retention"] = f"{seat.room.retention_days:g}"
         if archived is None and seat.room.archived:
             raise ChatError("room_archived")
         new = {**known, **changes}
         if new == known and (seat.role in roles or admin):
             return
         action = "update" if archived in (None, known["archived"]) else "archive" if archived == "1" else "unarchive"
-        body = wire.fields(
-            sender=user, action=action, kind=seat.room.kind, topic=new["topic"], display_name=new["display_name"]
-        )
+        about = {"kind": seat.room.kind, "topic": new["topic"], "display_name": new["display_name"]}
+        if retention is not None:
+            about["retention"] = retention
+        body = wire.fields(sender=user, action=action, **about)
         await self._store.update(room, user, admin, roles, changes, body)
 
     async def put_member(self, actor: str, admin: bool, room: str, user: str, role: str | None) -> str:

@@ -32,6 +32,7 @@ class MemoryRoom:
     display_name: str
     created_at: int
     archived: bool = False
+    retention_days: float = 0.0
     log: list[Event] = field(default_factory=list)
     members: dict[str, str] = field(default_factory=dict)
     posted: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -389,6 +390,7 @@ class MemoryRoomStore:
         here.topic = changes.get("topic", here.topic)
         here.display_name = changes.get("display_name", here.display_name)
         here.archived = changes.get("archived", "1" if here.archived else "0") == "1"
+        here.retention_days = float(changes.get("retention", here.retention_days))
         cluster.append(room, "room", body)
 
     async def set_member(
@@ -462,6 +464,7 @@ class MemoryRoomStore:
             last.epoch,
             here.messages,
             len(here.members),
+            here.retention_days,
         )
         return Seat(room, here.members.get(user), here.posted.get(user, (0, 0)))
 

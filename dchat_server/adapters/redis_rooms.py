@@ -22,7 +22,7 @@ from dchat_server.ports import Marker, Seat
 MAX_MEMBERS = 100_000
 _ASKED = 11
 """Which argument of create_room.lua says that the archive knows no such room."""
-_META = ("kind", "topic", "display_name", "archived", "created", "head", "epoch", "n")
+_META = ("kind", "topic", "display_name", "archived", "created", "head", "epoch", "n", "retention")
 
 
 class RedisRoomStore:
@@ -230,7 +230,7 @@ def _seat(room: str, replies: list[Any]) -> Seat | None:
     meta, members, role, posted = replies
     if meta[0] is None:
         return None
-    kind, topic, display_name, archived, created, head, epoch, messages = meta
+    kind, topic, display_name, archived, created, head, epoch, messages, retention = meta
     own = posted.split() if posted else (0, 0)
     return Seat(
         Room(
@@ -244,6 +244,7 @@ def _seat(room: str, replies: list[Any]) -> Seat | None:
             int(epoch),
             int(messages),
             int(members),
+            float(retention or 0),
         ),
         role.decode() if role else None,
         (int(own[0]), int(own[1])),

@@ -22,6 +22,7 @@ from dchat_server.principals import Principal
 
 _TOPIC, _NAME = 1000, 100
 _SYNC_LIMIT = 5000
+MAX_RETENTION_DAYS = 36_500
 
 
 def room_object(standing: Standing, users: Sequence[str] | None) -> dict[str, Any]:
@@ -42,6 +43,8 @@ def room_object(standing: Standing, users: Sequence[str] | None) -> dict[str, An
         "mentions": standing.mentions,
         "created_at": iso(room.created_at),
     }
+    if room.retention_days:
+        value["retention_days"] = room.retention_days
     if users is not None:
         value["users"] = users
     return value
@@ -142,8 +145,15 @@ async def patch_room(request: web.Request) -> web.StreamResponse:
         if type(archived) is not bool:
             raise ChatError("invalid_request", "`archived` must be true or false.")
         changes["archived"] = "1" if archived else "0"
+    days = body.get("retention_days")
+    if days is not None:
+        if isinstance(days, bool) or not isinstance(days, int | float) or not 0 <= days <= MAX_RETENTION_DAYS:
+            raise ChatError("invalid_request", f"`retention_days` must be a number from 0 to {MAX_RETENTION_DAYS}.")
+        changes["retention"] = f"{days:g}"
     if not changes:
-        raise ChatError("invalid_request", "Give at least one of `topic`, `display_name` and `archived`.")
+        raise ChatError(
+            "invalid_request", "Give at least one of `topic`, `display_name`, `archived` and `retention_days`."
+        )
     await asyncio.shield(worker.rooms.update(who.user, who.admin, room, changes))
     return answer(await _one(worker, who.user, room))
 

@@ -45,6 +45,10 @@ def whole(description: str = "", low: int = 0, high: int = MAX_SEQ, **more: Any)
     return _described({"type": "integer", "minimum": low, "maximum": high}, description) | more
 
 
+def number(description: str = "", low: float = 0, high: float = MAX_SEQ, **more: Any) -> Json:
+    return _described({"type": "number", "minimum": low, "maximum": high}, description) | more
+
+
 def flag(description: str = "", **more: Any) -> Json:
     return _described({"type": "boolean"}, description) | more
 

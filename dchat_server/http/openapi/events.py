@@ -66,6 +66,7 @@ _EVENTS = (
             "kind": ref("Kind"),
             "topic": text(),
             "display_name": text(),
+            "retention": text("Days that messages are kept, when that was changed; 0: as the server says."),
         },
     ),
     _passing(

@@ -9,6 +9,7 @@ from dchat_server.http.openapi.build import (
     given,
     listed,
     maybe,
+    number,
     obj,
     operation,
     path,
@@ -37,6 +38,7 @@ _DM = ROOM_EXAMPLE | {
 }
 _TOPIC = line("What the room is about; one line, at most 1,000 characters.", 1000, with_space=2000)
 _DISPLAY = line("The name to show; one line, at most 100 characters; empty: the room's name.", 100, with_space=200)
+_RETENTION = number("Days that messages are kept here; 0: as long as the server keeps them.", 0, 36_500)
 _ONE = "A room one may not see answers exactly like one that does not exist: 404 `room_not_found`."
 
 
@@ -164,7 +166,7 @@ def _one() -> list[Operation]:
             TAG,
             "Change a room",
             "Topic and display name: moderators and owners, in a `dm` everybody. `archived`: owners; `false` brings "
-            "the room back. Administrators of the server may, too. What is absent or null stays; give at least one.",
+            "the room back. `retention_days`: owners; messages older than that are given up, 0 is as the server says. Administrators of the server may, too. What is absent or null stays; give at least one.",
             scope="write",
             parameters=[ROOM],
             takes=body(
@@ -174,8 +176,14 @@ def _one() -> list[Operation]:
                         "topic": maybe(_TOPIC),
                         "display_name": maybe(_DISPLAY),
                         "archived": maybe(flag("Whether the room is closed for writing.")),
+                        "retention_days": maybe(_RETENTION),
                     },
-                    anyOf=[given("topic"), given("display_name"), given("archived", "boolean")],
+                    anyOf=[
+                        given("topic"),
+                        given("display_name"),
+                        given("archived", "boolean"),
+                        given("retention_days", "number"),
+                    ],
                 ),
                 {"topic": "What we do today"},
             ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dchat_server.accounts import MAX_STATUS, SCOPES
 from dchat_server.errors import FAILURES
-from dchat_server.http.openapi.build import MAX_SEQ, Json, flag, listed, maybe, moment, obj, ref, seq, text, whole, word
+from dchat_server.http.openapi.build import MAX_SEQ, Json, flag, listed, maybe, moment, number, obj, ref, seq, text, whole, word
 from dchat_server.model import KINDS, NAME, ROLES
 
 USER_EXAMPLE = {
@@ -162,6 +162,7 @@ def _rooms() -> Json:
                 "unread": whole("Messages after that, without deleted ones; 0 when not joined."),
                 "mentions": whole("Unread messages that call the reader by `@name`."),
                 "created_at": ref("Time"),
+                "retention_days": number("Days that messages are kept here, when the room says so itself.", 0),
                 "users": listed(ref("Name"), "The people of a `dm`; only there."),
             },
             "A room, as the reader of this sees it.",

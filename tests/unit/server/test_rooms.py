@@ -175,6 +175,8 @@ async def test_no_room_is_left_without_an_owner() -> None:
         ("out", {"topic": "x"}, "not_a_member"),
         ("own", {"archived": "1"}, None),
         ("mod", {"archived": "1"}, "forbidden"),
+        ("own", {"retention": "30"}, None),
+        ("mod", {"retention": "30"}, "forbidden"),
         ("own", {"topic": "old"}, None),
         ("mem", {"topic": "old"}, "forbidden"),
     ],
@@ -242,6 +244,17 @@ async def test_a_room_is_made_changed_archived_and_brought_back(served: Served) 
     assert (await served.call("POST", "/v1/rooms/hall/messages", json={"text": "x"}))[1]["code"] == "room_archived"
     status, told = await served.call("PATCH", "/v1/rooms/hall", json={"archived": False})
     assert told["room"]["archived"] is False
+    status, told = await served.call("PATCH", "/v1/rooms/hall", json={"retention_days": 0.5})
+    assert (status, told["room"]["retention_days"]) == (200, 0.5)
+    status, told = await served.call("PATCH", "/v1/rooms/hall", json={"retention_days": 0})
+    assert "retention_days" not in told["room"]
+
+
+@pytest.mark.parametrize("days", [-1, "30", True, 36_501, [1]])
+async def test_a_retention_that_is_no_number_of_days_is_refused(served: Served, days: Any) -> None:
+    await served.call("POST", "/v1/rooms", json={"room": "hall"})
+    status, problem = await served.call("PATCH", "/v1/rooms/hall", json={"retention_days": days})
+    assert (status, problem["code"]) == (400, "invalid_request")
 
 
 @pytest.mark.parametrize(
