@@ -1,4 +1,5 @@
-"""Sending readers elsewhere before a worker stops: in waves, each with a delay of its own."""
+"""Sending readers elsewhere, before a worker stops or because it has more than its share: in waves, each with a delay
+of its own."""
 
 from __future__ import annotations
 
@@ -31,6 +32,15 @@ async def send_away(hub: Hub, within_s: float) -> None:
         _close(hub, streams[start : start + size])
         await asyncio.sleep(duration / WAVES)
     _close(hub, hub.streams())
+
+
+async def send_some_away(hub: Hub, count: int, over_s: float) -> None:
+    """Close `count` streams, any of them, with `reconnect`, evenly within `over_s` seconds, in ten waves a second."""
+    streams = random.sample(hub.streams(), min(count, hub.count))
+    waves = max(1, min(len(streams), int(over_s * 10)))
+    for wave in range(waves):
+        _close(hub, streams[wave::waves])
+        await asyncio.sleep(over_s / waves)
 
 
 def _close(hub: Hub, streams: list[Stream]) -> None:

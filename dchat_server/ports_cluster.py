@@ -109,6 +109,10 @@ class Board(Protocol):
         """worker → what it said last, of those that said something within `BEAT_S`. One round trip."""
         ...
 
+    async def silent(self) -> list[str]:
+        """Workers of which something is kept that they said longer than `BEAT_S` ago. One round trip."""
+        ...
+
     async def remove(self, workers: Sequence[str], fence: int) -> None:
         """Take down what dead workers said. Raises Fenced when a later term has begun."""
         ...

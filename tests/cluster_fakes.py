@@ -4,15 +4,16 @@ what a test says. The contract suite of the board runs over the former just as o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
 
-from dchat_server.errors import BackendUnavailable
+from dchat_server.errors import ArchiveUnavailable, BackendUnavailable, ChatError
 from dchat_server.model import Control, Position
-from dchat_server.ports_archive import Fenced
+from dchat_server.ports_archive import Fenced, RoomRecord
 from dchat_server.ports_cluster import BEAT_S, Leader, Member, TermOver
+from dchat_server.ports_hot import HotRoom
 from tests.fakes import MemoryCluster
 
 
@@ -32,9 +33,10 @@ class MemoryBoard:
         self.facts[worker] = (self._cluster.now_ms, orjson.dumps(dict(facts)))
 
     async def read(self) -> dict[str, Mapping[str, Any]]:
-        self._answer()
-        found = {worker: self._entry(*entry) for worker, entry in self.facts.items()}
-        return {worker: facts for worker, facts in found.items() if facts["age_ms"] <= self._beat_ms}
+        return {worker: facts for worker, facts in self._all().items() if facts["age_ms"] <= self._beat_ms}
+
+    async def silent(self) -> list[str]:
+        return [worker for worker, facts in self._all().items() if facts["age_ms"] > self._beat_ms]
 
     async def remove(self, workers: Sequence[str], fence: int) -> None:
         self._answer()
@@ -61,6 +63,10 @@ class MemoryBoard:
         shard.feed.append((Position(shard.epoch, shard.head), Control(kind, "", orjson.dumps(dict(facts)))))
         self._cluster.news.set()
 
+    def _all(self) -> dict[str, dict[str, Any]]:
+        self._answer()
+        return {worker: self._entry(*entry) for worker, entry in self.facts.items()}
+
     def _answer(self) -> None:
         if self.down:
             raise BackendUnavailable
@@ -72,6 +78,38 @@ class MemoryBoard:
 
     def _entry(self, at: int, facts: bytes) -> dict[str, Any]:
         return {**orjson.loads(facts), "at": at, "age_ms": max(0, self._cluster.now_ms - at)}
+
+
+class FakeInspected:
+    """What a log and an archive know of rooms, set by a test: stands for `HotLog` and `Archive` in an `Inspector`."""
+
+    def __init__(self) -> None:
+        self.hot: dict[str, HotRoom] = {}
+        self.records: dict[str, RoomRecord] = {}
+        self.down: set[str] = set()
+        self.steps: list[dict[str, Any]] = []
+        self.found: dict[str, Any] | ChatError = {"ok": True}
+        self.waits: asyncio.Event | None = None
+        """A verification waits for it, when there is one."""
+
+    async def room(self, room: str) -> HotRoom | None:
+        if "log" in self.down:
+            raise BackendUnavailable
+        return self.hot.get(room)
+
+    async def rooms(self, names: Sequence[str]) -> dict[str, RoomRecord]:
+        if "archive" in self.down:
+            raise ArchiveUnavailable
+        return {name: self.records[name] for name in names if name in self.records}
+
+    async def verify(self, room: str, on_progress: Callable[[Mapping[str, Any]], Awaitable[None]]) -> Mapping[str, Any]:
+        for step in self.steps:
+            await on_progress(step)
+        if self.waits is not None:
+            await self.waits.wait()
+        if isinstance(self.found, ChatError):
+            raise self.found
+        return self.found
 
 
 class FakeTerm:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,20 +13,26 @@ import aiohttp
 from aiohttp import web
 
 from dchat_server.attach import Opener
+from dchat_server.cluster import Cluster
 from dchat_server.config import Config
+from dchat_server.dashboards import Dashboards
 from dchat_server.errors import ChatError
 from dchat_server.history import History
-from dchat_server.http.parts import ACCOUNTS, CONFIG, LIMITER, SLOTS
+from dchat_server.http.parts import ACCOUNTS, CLUSTER, CONFIG, DASHBOARDS, INSPECTOR, LIMITER, SLOTS
 from dchat_server.http.problems import problems
 from dchat_server.http.routes import add_routes
 from dchat_server.http.worker import WORKER, Worker
 from dchat_server.hub import Hub
+from dchat_server.inspection import Inspector
 from dchat_server.limits import UserLimits
+from dchat_server.model import Control
+from dchat_server.ports_cluster import Leader, Member
 from dchat_server.principals import Principal
 from dchat_server.publish import Publisher
 from dchat_server.pump import Pump
 from dchat_server.rooms import Rooms
 from dchat_server.slots import Slots
+from tests.cluster_fakes import FakeInspected, FakeLeadership, MemoryBoard
 from tests.fakes import MemoryCluster, MemoryFeed, MemoryNodes, MemoryRoomLog, MemoryRoomStore
 from tests.in_memory import MemoryBuckets, MemorySlotStore
 
@@ -39,12 +45,14 @@ class Names:
     def __init__(self) -> None:
         self.revoked: set[str] = set()
         self.expires_at: int | None = None
+        self.admins: set[str] = set()
 
     def peek(self, token: str) -> Principal | None:
         if token not in PEOPLE or f"digest of {token}" in self.revoked:
             return None
-        scopes = frozenset({"read", "write"})
-        return Principal(token, False, scopes, f"digest of {token}", token, self.expires_at, token.title())
+        admin = token in self.admins
+        scopes = frozenset({"read", "write", *(["admin"] if admin else [])})
+        return Principal(token, admin, scopes, f"digest of {token}", token, self.expires_at, token.title())
 
     async def authenticate(self, token: str) -> Principal:
         raise ChatError("unauthorized")
@@ -60,6 +68,9 @@ class Names:
 
     async def profiles(self, names: Sequence[str]) -> dict[str, str]:
         return {name: name.title() for name in names if name in PEOPLE}
+
+    async def dead_among(self, tokens: Mapping[str, str]) -> frozenset[str]:
+        return frozenset(tokens) & self.revoked
 
     async def me(self, who: Principal) -> dict[str, Any]:
         return {"username": who.user}
@@ -78,6 +89,11 @@ class Here:
     server: web.Server[Any]
     port: int
     http: aiohttp.ClientSession
+    board: MemoryBoard
+    leadership: FakeLeadership
+    dashboards: Dashboards
+    rooms: FakeInspected
+    """What is known of rooms in the log and in the archive, for `/v1/cluster/rooms`."""
     closers: list[Callable[[], None]] = field(default_factory=list)
     """Called at the end, whatever became of the test."""
 
@@ -118,7 +134,11 @@ async def one_worker(*, settings: dict[str, str] | None = None, streams_per_user
     nodes = MemoryNodes(cluster)
     log, store, feed = MemoryRoomLog(nodes), MemoryRoomStore(nodes), MemoryFeed(nodes)
     places = await feed.start(0)
-    hub = Hub([places[shard] for shard in range(4)], cluster.shard)
+
+    def on_control(control: Control) -> None:
+        in_cluster.on_control(control)
+
+    hub = Hub([places[shard] for shard in range(4)], cluster.shard, on_control=on_control)
     pump = Pump(feed, hub, log)
     history, buckets, names = History(log), MemoryBuckets(), Names()
     limits = UserLimits(
@@ -137,8 +157,16 @@ async def one_worker(*, settings: dict[str, str] | None = None, streams_per_user
         started=time.monotonic(),
         max_streams=1000,
     )
+    me = Member("w1", "127.0.0.1:5000", "1.2.3", 1_764_000_000_000, 0)
+    leadership, board, inspected = FakeLeadership(Leader("w1", 7), [me]), MemoryBoard(cluster), FakeInspected()
+    in_cluster = Cluster(me, worker, leadership, board)
+    dashboards = Dashboards(
+        in_cluster, is_revoked=names.is_revoked, dead_among=names.dead_among, every_s=0.05, ping_s=0.2
+    )
     app = web.Application(middlewares=[problems], client_max_size=config.max_batch_bytes)
     app[WORKER], app[LIMITER], app[SLOTS], app[CONFIG] = worker, limits, slots, config
+    app[CLUSTER], app[DASHBOARDS] = in_cluster, dashboards
+    app[INSPECTOR] = Inspector(inspected, inspected, inspected.verify)  # type: ignore[arg-type]
     app[ACCOUNTS] = names  # type: ignore[misc]
     add_routes(app)
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5)
@@ -147,9 +175,25 @@ async def one_worker(*, settings: dict[str, str] | None = None, streams_per_user
     await site.start()
     port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
     pump.start()
+    in_cluster.start()
+    worker.spawn(dashboards.run())
     assert runner.server is not None
     async with aiohttp.ClientSession() as http:
-        here = Here(worker, cluster, log, store, names, slots, runner.server, port, http)
+        here = Here(
+            worker,
+            cluster,
+            log,
+            store,
+            names,
+            slots,
+            runner.server,
+            port,
+            http,
+            board,
+            leadership,
+            dashboards,
+            inspected,
+        )
         try:
             yield here
         finally:
@@ -160,6 +204,8 @@ async def one_worker(*, settings: dict[str, str] | None = None, streams_per_user
             for task in list(worker.tasks):
                 task.cancel()
             await asyncio.gather(*worker.tasks, return_exceptions=True)
+            dashboards.send_away()
+            await in_cluster.stop()
             await pump.stop()
             await slots.stop()
             await runner.cleanup()

@@ -29,14 +29,10 @@ class RedisBoard:
 
     async def read(self) -> dict[str, Mapping[str, Any]]:
         """See the port. Each worker's facts also have `at` (ms since 1970) and `age_ms`."""
-        time, entries = await self._nodes.pipe(_SHARD, [("TIME",), ("HGETALL", self._nodes.keys.board())])
-        now = _ms(time)
-        found = {}
-        for worker, entry in zip(entries[::2], entries[1::2], strict=True):
-            facts = _facts(entry, now)
-            if facts["age_ms"] <= self._beat_ms:
-                found[worker.decode()] = facts
-        return found
+        return {worker: facts for worker, facts in (await self._all()).items() if facts["age_ms"] <= self._beat_ms}
+
+    async def silent(self) -> list[str]:
+        return [worker for worker, facts in (await self._all()).items() if facts["age_ms"] > self._beat_ms]
 
     async def remove(self, workers: Sequence[str], fence: int) -> None:
         if workers:
@@ -53,6 +49,12 @@ class RedisBoard:
     async def tell(self, kind: str, facts: Mapping[str, Any], fence: int = 0) -> None:
         reply = await self._nodes.script(_SHARD, "tell", kind, orjson.dumps(dict(facts)), str(fence))
         _check(reply)
+
+    async def _all(self) -> dict[str, dict[str, Any]]:
+        time, entries = await self._nodes.pipe(_SHARD, [("TIME",), ("HGETALL", self._nodes.keys.board())])
+        now = _ms(time)
+        pairs = zip(entries[::2], entries[1::2], strict=True)
+        return {worker.decode(): _facts(entry, now) for worker, entry in pairs}
 
     async def _lead(self, fence: int, report: bytes, workers: Sequence[str]) -> None:
         keys = self._nodes.keys

@@ -68,6 +68,14 @@ class Keys(NamedTuple):
         """Hash: room → read marker, see lua/mark_read.lua."""
         return self.user(user) + ":read"
 
+    def changed(self, shard: int) -> str:
+        """Hash: user → version of a record that is to be saved, see lua/user_saved.lua."""
+        return f"dchat:{{s{shard}}}:changed"
+
+    def changed_first(self, shard: int) -> str:
+        """Set: those of them whose account or tokens changed."""
+        return f"dchat:{{s{shard}}}:changed:first"
+
     def streams(self, user: str) -> str:
         """Hash: worker → open streams of this user there and when that count ends to hold."""
         return self.user(user) + ":streams"

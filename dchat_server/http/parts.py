@@ -5,7 +5,10 @@ from __future__ import annotations
 from aiohttp import web
 
 from dchat_server.accounts import Accounts
+from dchat_server.cluster import Cluster
 from dchat_server.config import Config
+from dchat_server.dashboards import Dashboards
+from dchat_server.inspection import Inspector
 from dchat_server.limits import UserLimits
 from dchat_server.slots import Slots
 
@@ -13,3 +16,6 @@ CONFIG: web.AppKey[Config] = web.AppKey("config", Config)
 ACCOUNTS: web.AppKey[Accounts] = web.AppKey("accounts", Accounts)
 LIMITER: web.AppKey[UserLimits] = web.AppKey("limiter", UserLimits)
 SLOTS: web.AppKey[Slots] = web.AppKey("slots", Slots)
+CLUSTER: web.AppKey[Cluster] = web.AppKey("cluster", Cluster)
+DASHBOARDS: web.AppKey[Dashboards] = web.AppKey("dashboards", Dashboards)
+INSPECTOR: web.AppKey[Inspector] = web.AppKey("inspector", Inspector)

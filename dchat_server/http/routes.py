@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from dchat_server.http import accounts, events, messages, ops, rooms
+from dchat_server.http import accounts, cluster, events, messages, ops, rooms
 
 _ROOM = "/v1/rooms/{room}"
 _MESSAGE = _ROOM + "/messages/{seq}"
@@ -40,6 +40,12 @@ ROUTES = (
     ("POST", "/v1/tickets", accounts.post_ticket),
     ("POST", "/v1/invites", accounts.post_invite),
     ("GET", "/v1/users", accounts.get_users),
+    ("GET", "/v1/cluster", cluster.get_cluster),
+    ("GET", "/v1/cluster/events", cluster.get_cluster_events),
+    ("POST", "/v1/cluster/drain", cluster.post_drain),
+    ("POST", "/v1/cluster/step-down", cluster.post_step_down),
+    ("GET", "/v1/cluster/rooms/{room}", cluster.get_cluster_room),
+    ("POST", "/v1/cluster/rooms/{room}/verify", cluster.post_verify),
     ("GET", "/healthz", ops.get_healthz),
     ("GET", "/readyz", ops.get_readyz),
     ("GET", "/metrics", ops.get_metrics),
@@ -54,6 +60,6 @@ def add_routes(app: web.Application) -> None:
     for method, path, handler in ROUTES:
         if method == "GET":
             # A HEAD of the stream would open one.
-            app.router.add_get(path, handler, allow_head=path != "/v1/events")
+            app.router.add_get(path, handler, allow_head=not path.endswith("/events"))
         else:
             app.router.add_route(method, path, handler)

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- What only the leader may write on the board. KEYS: the shard's state, the board, the leader's report.
 -- ARGV: fence, the report (JSON; '' leaves it), then the workers to take down. Repeatable.
 -- Returns {1, fence}, or {0, highest fence seen} when that is a later term's; nothing was changed then.

@@ -1,5 +1,8 @@
+#!lua flags=allow-oom
 -- Replace what a worker said of itself. KEYS[1] the board. ARGV: worker, its facts (JSON), how long a word holds (ms).
 -- Times are this server's, so that the workers' clocks do not matter. Repeatable.
+--
+-- Also with no memory left (allow-oom): what is written replaces what was there, and operators need it then.
 --
 -- Workers that are gone are taken down by the leader. Where nobody leads, the board must not grow all the same.
 

@@ -70,8 +70,10 @@ async def test_who_falls_silent_is_not_read_any_more_and_comes_back_with_its_nex
     await setting.board.post("w2", {})
     await setting.pass_time(BEAT_S * 0.75)
     assert set(await setting.board.read()) == {"w2"}
+    assert await setting.board.silent() == ["w1"]
     await setting.board.post("w1", {})
     assert set(await setting.board.read()) == {"w1", "w2"}
+    assert await setting.board.silent() == []
 
 
 async def test_times_are_the_servers(setting: Setting) -> None:
@@ -163,6 +165,18 @@ async def test_a_board_where_nobody_leads_stays_small(setting: Setting) -> None:
     await setting.board.post("w1", {})
     nodes = setting.ports.nodes
     assert await nodes.run(0, "HLEN", nodes.keys.board()) == 1
+
+
+async def test_workers_are_heard_when_the_server_has_no_memory_left(mortal_place: Place) -> None:
+    ports = await mortal_place.worker()
+    if isinstance(mortal_place, MemoryPlace):
+        pytest.skip("of Redis' memory")
+    board = RedisBoard(ports.nodes)
+    await board.post("w1", {"streams": 1})
+    await ports.nodes.run(0, "CONFIG", "SET", "maxmemory", 1)
+    await board.post("w1", {"streams": 2})
+    await board.post_leader(1, {})
+    assert (await board.read())["w1"]["streams"] == 2
 
 
 async def test_a_wiped_server_does_not_look_as_if_it_had_a_state(setting: Setting) -> None:

@@ -2,7 +2,7 @@
 the code that enforces them, and a test compares the operations with the table of routes.
 
     build.py     the vocabulary                    schemas.py, events.py   what is sent and answered
-    accounts.py, rooms.py, messages.py, stream.py, operators.py            the operations, as `http/` has them
+    accounts.py, rooms.py, messages.py, stream.py, cluster.py, operators.py   the operations, as `http/` has them
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from functools import cache
 
 from dchat_server import __version__
 from dchat_server.http.auth import COOKIE
-from dchat_server.http.openapi import accounts, messages, operators, rooms, stream
+from dchat_server.http.openapi import accounts, cluster, messages, operators, rooms, stream
 from dchat_server.http.openapi.build import Json, text, whole
 from dchat_server.http.openapi.events import event_schemas
 from dchat_server.http.openapi.schemas import schemas
@@ -45,6 +45,7 @@ _TAGS = (
     (rooms.TAG, "Rooms and who is in them."),
     (messages.TAG, "Sending, reading back, changing."),
     (stream.TAG, "What happens, as it happens."),
+    (cluster.TAG, "The workers, the leader, the archive: for administrators."),
     (operators.TAG, "Health, metrics, and this document. No token needed."),
 )
 
@@ -57,6 +58,7 @@ def document() -> Json:
         + rooms.operations()
         + messages.operations()
         + stream.operations()
+        + cluster.operations()
         + operators.operations()
     )
     paths: Json = {}
@@ -75,7 +77,7 @@ def document() -> Json:
         "tags": [{"name": name, "description": description} for name, description in _TAGS],
         "paths": paths,
         "components": {
-            "schemas": schemas() | event_schemas(),
+            "schemas": schemas() | event_schemas() | cluster.schemas(),
             "headers": _headers(),
             "securitySchemes": _ways_to_sign(),
         },

@@ -33,6 +33,8 @@ ELSEWHERE = {
     "redis_binary": "unit/server/test_embedded.py",
     "signatures": "unit/server/test_accounts.py",
     "stream": "unit/server/test_hub.py",
+    "snapshot": "unit/server/test_cluster.py",
+    "vitals": "unit/server/test_cluster.py",
 }
 """Modules whose test does not bear their name, and where it is."""
 

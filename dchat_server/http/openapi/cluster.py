@@ -1,0 +1,423 @@
+"""The operations on the cluster as a whole, for its administrators, and what they answer."""
+
+from __future__ import annotations
+
+import json
+
+from dchat_server.dashboards import MOST
+from dchat_server.http.openapi.build import (
+    Json,
+    Operation,
+    body,
+    flag,
+    listed,
+    maybe,
+    moment,
+    obj,
+    operation,
+    path,
+    ref,
+    reply,
+    text,
+    whole,
+    with_headers,
+    word,
+)
+
+TAG = "Cluster"
+
+_ARCHIVE_STATES = {
+    "ok": "it is being filled",
+    "no_leader": "nobody leads, so nothing is archived",
+    "silent": "there is a leader, which has not reported for 5 s",
+    "unknown": "the leader's report cannot be read",
+}
+_EPOCH = whole("Rises with every change of leadership, and is the fence of what the leader writes.", 0, 2**63 - 1)
+_EXAMPLE_LEADER = {"worker": "host-71-2f0a", "epoch": 4294967311}
+_EXAMPLE_WORKER = {
+    "worker": "host-71-2f0a",
+    "address": "10.0.0.7:5000",
+    "version": "0.2.0",
+    "started_at": "2026-11-23T06:00:00.000Z",
+    "uptime_s": 360.5,
+    "alive": True,
+    "member": True,
+    "streams": 812,
+    "draining": False,
+    "log_reader_alive": True,
+    "messages": 9120,
+    "deliveries": 730011,
+    "messages_per_s": 25.0,
+    "deliveries_per_s": 2031.0,
+    "loop_lag_ms": 1.2,
+    "memory_bytes": 71303168,
+    "heard_ms": 412,
+}
+_EXAMPLE = {
+    "at": "2026-11-23T06:06:00.250Z",
+    "worker": "host-71-2f0a",
+    "leader": _EXAMPLE_LEADER,
+    "election": {"state": "connected"},
+    "workers": [_EXAMPLE_WORKER],
+    "log": {"state": "ok", "shards": [{"shard": 0, "epoch": 1795413600, "head": 9120}]},
+    "archive": {
+        "state": "ok",
+        "as_of": "2026-11-23T06:05:59.900Z",
+        "lag_messages": 40,
+        "lag_s": 3.1,
+        "rooms_dirty": 2,
+        "rooms_stuck": 0,
+        "last_error": None,
+        "shards": [{"shard": 0, "epoch": 1795413600, "offset": 9080}],
+    },
+    "errors": [],
+}
+_STATS = {
+    "type": "stats",
+    "time": "2026-11-23T06:06:00.250Z",
+    "messages_per_s": 25.0,
+    "deliveries_per_s": 2031.0,
+    "streams": 812,
+    "workers": [
+        {
+            "worker": "host-71-2f0a",
+            "alive": True,
+            "draining": False,
+            "streams": 812,
+            "messages_per_s": 25.0,
+            "deliveries_per_s": 2031.0,
+            "loop_lag_ms": 1.2,
+        }
+    ],
+    "leader": _EXAMPLE_LEADER,
+    "election": "connected",
+    "log": "ok",
+    "archive": "ok",
+    "lag": {"messages": 40, "seconds": 3.1},
+    "errors": [],
+}
+
+
+def _number(description: str = "") -> Json:
+    return {"type": ["number", "null"], "minimum": 0} | ({"description": description} if description else {})
+
+
+def _known(schema: Json) -> Json:
+    """The same, or null when it is not known."""
+    return maybe(schema)
+
+
+def schemas() -> Json:
+    """What these operations answer, by name."""
+    worker_row = {
+        "worker": text("Its id: one process, never used again."),
+        "alive": _known(flag("It said something within 10 s; null when nobody can be heard.")),
+        "draining": _known(flag("It takes no streams.")),
+        "streams": _known(whole("Open streams.")),
+        "messages_per_s": _number("Messages it stored, over the last second."),
+        "deliveries_per_s": _number("Events it wrote to streams, over the last second."),
+        "loop_lag_ms": _number("How late its event loop was, at most, in the last second."),
+    }
+    worker_more = {
+        "address": _known(text("Where it listens.")),
+        "version": _known(text("The server's version.")),
+        "started_at": moment("When it started, by its own clock."),
+        "uptime_s": _number("For how long it has been running."),
+        "member": _known(flag("The election knows it; null when no ensemble is used or none answers.")),
+        "log_reader_alive": _known(flag("It follows the message log.")),
+        "messages": _known(whole("Messages it has stored since it started.")),
+        "deliveries": _known(whole("Events it has written to streams since it started.")),
+        "memory_bytes": _known(whole("Memory it has resident.")),
+        "heard_ms": _known(whole("How long ago it said all this.")),
+    }
+    leader = _known(ref("Leader") | {"description": "null: nobody leads, or nobody can say who."})
+    states = "; ".join(f"`{state}`: {meaning}" for state, meaning in _ARCHIVE_STATES.items())
+    problems = listed(ref("ClusterError"), "What could not be asked, and so is null here.")
+    return {
+        "Leader": obj("worker epoch", {"worker": text("The worker that leads."), "epoch": _EPOCH}),
+        "ClusterError": obj("part detail", {"part": word("board", "election", "log", "archive"), "detail": text()}),
+        "ClusterWorker": obj(" ".join(worker_row | worker_more), worker_row | worker_more),
+        "Cluster": obj(
+            "at worker leader election workers log archive errors",
+            {
+                "at": moment("When this was put together."),
+                "worker": text("The worker that did."),
+                "leader": leader,
+                "election": obj("state", {"state": ref("ElectionState")}),
+                "workers": listed(ref("ClusterWorker")),
+                "log": obj(
+                    "state shards",
+                    {
+                        "state": word("ok", "unavailable"),
+                        "shards": listed(
+                            obj("shard epoch head", {"shard": whole(), "epoch": whole(), "head": whole()}),
+                            "How far this worker has read each shard's feed.",
+                        ),
+                    },
+                ),
+                "archive": obj(
+                    "state as_of lag_messages lag_s rooms_dirty rooms_stuck last_error shards",
+                    {
+                        "state": text(f"{states}. Further words name what the leader waits for."),
+                        "as_of": _known(moment("When the leader reported this.")),
+                        "lag_messages": _known(whole("Events that are not archived yet.")),
+                        "lag_s": _number("The age of the oldest of them, in seconds."),
+                        "rooms_dirty": _known(whole("Rooms that have such events.")),
+                        "rooms_stuck": _known(whole("Rooms that cannot be archived; the leader's log says why.")),
+                        "last_error": _known(text("The last thing that went wrong.")),
+                        "shards": _known(
+                            listed(
+                                obj("shard epoch offset", {"shard": whole(), "epoch": whole(), "offset": whole()}),
+                                "The highest place of each shard's feed that the archive knows of.",
+                            )
+                        ),
+                    },
+                ),
+                "errors": problems,
+            },
+        ),
+        "ElectionState": word(
+            *("connected", "suspended", "lost", "local"),
+            description="`suspended`, `lost`: ZooKeeper does not answer or has no quorum. `local`: there is none.",
+        ),
+        **_room_schemas(),
+        **_event_schemas(obj(" ".join(worker_row), worker_row), leader, problems),
+    }
+
+
+def _room_schemas() -> Json:
+    log = {
+        "head": whole("The room's newest seq."),
+        "watermark": whole("What the log knows to be archived."),
+        "floor": whole("The first seq that is kept anywhere.", 1),
+        "epoch": _known(whole("The epoch it was last written under.")),
+    }
+    archive = {
+        "version": whole("How often its record changed."),
+        "watermark": whole("Everything up to this seq is archived."),
+        "floor": whole("The first seq still kept.", 1),
+        "messages": whole("Messages up to the watermark."),
+        "last_at": _known(moment("When the event at the watermark happened.")),
+        "tail": whole("The first seq of the last chunk."),
+        "roster_at": whole("The seq at which the stored roster was right."),
+    }
+    line = {
+        "progress": obj("type", {"type": word("progress")}, "How far it is.", additionalProperties=True),
+        "result": obj(
+            "type ok", {"type": word("result"), "ok": flag("The room is whole.")}, "Last.", additionalProperties=True
+        ),
+        "error": obj("type error", {"type": word("error"), "error": ref("Problem")}, "Last: it could not be done."),
+    }
+    return {
+        "RoomPositions": obj(
+            "room head log archive lag errors",
+            {
+                "room": ref("Name"),
+                "head": _known(whole("The room's newest seq.")),
+                "log": _known(obj(" ".join(log), log, "null: the log does not have the room, or does not answer.")),
+                "archive": _known(obj(" ".join(archive), archive, "null: nothing is archived, or it does not answer.")),
+                "lag": _known(whole("Events that are not archived yet.")),
+                "errors": listed(ref("ClusterError")),
+            },
+        ),
+        "VerifyLine": {"oneOf": list(line.values())},
+    }
+
+
+def _event_schemas(row: Json, leader: Json, problems: Json) -> Json:
+    def event(kind: str, required: str, members: Json, description: str) -> Json:
+        return obj(f"type {required}".strip(), {"type": word(kind)} | members, description)
+
+    worker = text("The worker's id.")
+    return {
+        "ClusterEvent": {
+            "description": "What the stream for dashboards carries. Pass over types you do not know.",
+            "oneOf": [
+                event(
+                    "hello",
+                    "worker protocol time",
+                    {"worker": worker, "protocol": {"type": "integer", "const": 1}, "time": ref("Time")},
+                    "First on every stream.",
+                ),
+                event(
+                    "stats",
+                    " ".join(name for name in _STATS if name != "type"),
+                    {
+                        "time": ref("Time"),
+                        "messages_per_s": {"type": "number"},
+                        "deliveries_per_s": {"type": "number"},
+                        "streams": {"type": "number"},
+                        "workers": listed(row),
+                        "leader": leader,
+                        "election": ref("ElectionState"),
+                        "log": text("As in `GET /v1/cluster`."),
+                        "archive": text("As in `GET /v1/cluster`."),
+                        "lag": obj("messages seconds", {"messages": _known(whole()), "seconds": _number()}),
+                        "errors": problems,
+                    },
+                    "Once a second.",
+                ),
+                event(
+                    "worker_joined",
+                    "worker address version",
+                    {"worker": worker, "address": _known(text()), "version": _known(text())},
+                    "A worker is there that was not.",
+                ),
+                event(
+                    "worker_left",
+                    "worker address",
+                    {"worker": worker, "address": _known(text())},
+                    "A worker stopped, or has said nothing for 10 s.",
+                ),
+                event("leader_changed", "leader before", {"leader": leader, "before": leader}, "Another term."),
+                event("ping", "time", {"time": ref("Time")}, "Every 15 s."),
+                ref("ReconnectEvent"),
+                ref("AuthExpiredEvent"),
+            ],
+        }
+    }
+
+
+def operations() -> list[Operation]:
+    """All of this part."""
+    room = path("room", ref("Name"), "The room's name.", "lobby")
+    worker = text("The worker's id.", minLength=1, maxLength=128)
+    return [
+        operation(
+            "GET",
+            "/v1/cluster",
+            "cluster",
+            TAG,
+            "Who is there, who leads, and how far everything is",
+            "For administrators, any of whose tokens will do. Answers within two seconds, whatever is away: what it "
+            "does not know is null, and `errors` says why.",
+            answers={200: reply("The cluster.", ref("Cluster"), _EXAMPLE, ["Cache-Control"])},
+            errors="forbidden",
+        ),
+        operation(
+            "GET",
+            "/v1/cluster/events",
+            "clusterEvents",
+            TAG,
+            "The same once a second, as it changes",
+            "Server-sent events for dashboards of administrators: `hello`, then `stats` once a second, with "
+            "`worker_joined`, `worker_left` and `leader_changed` in between. There is no cursor: who comes back gets "
+            f"the present at once. A worker serves {MOST} of these; one that does not keep up is closed.",
+            ticket=True,
+            answers={200: with_headers(_stream(), ["Cache-Control", "X-Accel-Buffering"])},
+            errors="forbidden overloaded draining",
+        ),
+        operation(
+            "POST",
+            "/v1/cluster/drain",
+            "drain",
+            TAG,
+            "Ask a worker to take no more streams",
+            "The worker stops being ready, gives up leading, and sends its streams to the others in waves within 10 s. "
+            "It goes on answering requests until it is stopped, or until `undo`. 202 says that it was told; "
+            "`GET /v1/cluster` shows it `draining` and its streams going down. May be repeated.",
+            scope="admin",
+            takes=body(
+                obj("worker", {"worker": worker, "undo": flag("Take streams again.", default=False)}),
+                {"worker": "host-71-2f0a"},
+            ),
+            answers={
+                202: reply(
+                    "It was told.",
+                    obj("worker draining", {"worker": text(), "draining": flag("What it was told.")}),
+                    {"worker": "host-71-2f0a", "draining": True},
+                )
+            },
+            errors="forbidden worker_not_found",
+        ),
+        operation(
+            "POST",
+            "/v1/cluster/step-down",
+            "stepDown",
+            TAG,
+            "Ask the leader to give up its term",
+            "Another worker leads next; the same one again where there is no other. Asked twice in one term, it "
+            "happens once.",
+            scope="admin",
+            answers={
+                202: reply("It was told.", obj("leader", {"leader": ref("Leader")}), {"leader": _EXAMPLE_LEADER}),
+            },
+            errors="forbidden no_leader",
+        ),
+        operation(
+            "GET",
+            "/v1/cluster/rooms/{room}",
+            "roomPositions",
+            TAG,
+            "How far a room is archived",
+            "Its positions in the log and in the archive, of any room, and nothing of what was said there.",
+            scope="admin",
+            parameters=[room],
+            answers={
+                200: reply(
+                    "The room.",
+                    obj("room", {"room": ref("RoomPositions")}),
+                    {
+                        "room": {
+                            "room": "lobby",
+                            "head": 9120,
+                            "log": {"head": 9120, "watermark": 9080, "floor": 1, "epoch": 1795413600},
+                            "archive": {
+                                "version": 46,
+                                "watermark": 9080,
+                                "floor": 1,
+                                "messages": 9001,
+                                "last_at": "2026-11-23T06:05:57.000Z",
+                                "tail": 9001,
+                                "roster_at": 8800,
+                            },
+                            "lag": 40,
+                            "errors": [],
+                        }
+                    },
+                    ["Cache-Control"],
+                )
+            },
+            errors="forbidden room_not_found archive_unavailable",
+        ),
+        operation(
+            "POST",
+            "/v1/cluster/rooms/{room}/verify",
+            "verifyRoom",
+            TAG,
+            "Prove that a room is whole",
+            "Walks the room through archive and log and checks that each seq is there once. Lines of JSON: how far it "
+            "is, and at the end what it found. Changes nothing. A worker verifies one room at a time.",
+            scope="admin",
+            parameters=[room],
+            answers={200: with_headers(_lines(), ["Cache-Control", "X-Accel-Buffering"])},
+            errors="forbidden room_not_found archive_unavailable overloaded",
+        ),
+    ]
+
+
+def _stream() -> Json:
+    hello = '{"type":"hello","worker":"host-71-2f0a","protocol":1,"time":"2026-11-23T06:06:00.250Z"}'
+    return {
+        "description": "The stream.",
+        "content": {
+            "text/event-stream": {
+                "schema": text("Server-sent events; the JSON of each `data:` line is a `ClusterEvent`."),
+                "x-line-schema": ref("ClusterEvent"),
+                "example": f"event: hello\ndata: {hello}\n\nevent: stats\ndata: {json.dumps(_STATS)}\n\n",
+            }
+        },
+    }
+
+
+def _lines() -> Json:
+    return {
+        "description": "How far it is, then what was found.",
+        "content": {
+            "application/x-ndjson": {
+                "schema": text("One `VerifyLine` a line."),
+                "x-line-schema": ref("VerifyLine"),
+                "example": '{"type":"progress","seq":5000,"head":9120}\n{"type":"result","ok":true}\n',
+            }
+        },
+    }

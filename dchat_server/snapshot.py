@@ -1,0 +1,128 @@
+"""The cluster as operators see it, `GET /v1/cluster`, put together from what each part said. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dchat_server.model import iso
+from dchat_server.ports_cluster import Leader, Leadership, Member
+
+FRESH_S = 5.0
+"""A leader's report that is older says nothing about now."""
+
+
+@dataclass(slots=True)
+class Heard:
+    """What the board said; `error` when it did not."""
+
+    board: Mapping[str, Mapping[str, Any]] | None = None
+    report: Mapping[str, Any] | None = None
+    error: str = ""
+
+
+def leader_of(leadership: Leadership, report: Mapping[str, Any] | None) -> Leader | None:
+    leader = leadership.leader
+    if leader is None and leadership.state == "local" and report and report["age_ms"] < FRESH_S * 1000:
+        return Leader(str(report["worker"]), int(report["epoch"]))
+    return leader
+
+
+def picture(
+    *,
+    now_ms: int,
+    me: Member,
+    mine: Mapping[str, Any],
+    leadership: Leadership,
+    heard: Heard,
+    heads: Sequence[tuple[int, int]],
+    log_alive: bool,
+) -> dict[str, Any]:
+    """The answer of `GET /v1/cluster`."""
+    errors = []
+    if heard.error:
+        errors.append({"part": "board", "detail": heard.error})
+    if leadership.state in ("suspended", "lost"):
+        errors.append({"part": "election", "detail": "ZooKeeper does not answer, or has no quorum: nobody can lead."})
+    if not log_alive:
+        errors.append({"part": "log", "detail": "This worker cannot read the message log."})
+    leader = leader_of(leadership, heard.report)
+    report = heard.report
+    return {
+        "at": iso(now_ms),
+        "worker": me.worker,
+        "leader": None if leader is None else {"worker": leader.worker, "epoch": leader.fence},
+        "election": {"state": leadership.state},
+        "workers": _workers(me, mine, leadership.members, heard.board, now_ms),
+        "log": {
+            "state": "ok" if log_alive else "unavailable",
+            "shards": [{"shard": at, "epoch": epoch, "head": head} for at, (epoch, head) in enumerate(heads)],
+        },
+        "archive": _archive(leader, report, heard),
+        "errors": errors,
+    }
+
+
+def _workers(
+    me: Member,
+    mine: Mapping[str, Any],
+    members: Sequence[Member] | None,
+    board: Mapping[str, Mapping[str, Any]] | None,
+    now_ms: int,
+) -> list[dict[str, Any]]:
+    said = {**(board or {}), me.worker: mine}
+    there = {member.worker: member for member in members or ()}
+    rows = []
+    for worker in sorted(said.keys() | there.keys()):
+        member, facts = there.get(worker), said.get(worker)
+        # Who speaks is alive, whatever ZooKeeper thinks of its session; who is silent is not, unless nobody is heard.
+        alive: bool | None = facts is not None
+        if facts is None and board is None:
+            alive = None
+        known: Mapping[str, Any] = facts or {}
+        started_at = int(known.get("started_at") or (member.started_at if member else now_ms))
+        rows.append(
+            {
+                "worker": worker,
+                "address": known.get("address") or (member.address if member else None),
+                "version": known.get("version") or (member.version if member else None),
+                "started_at": iso(started_at),
+                "uptime_s": known.get("uptime_s", round(max(0, now_ms - started_at) / 1000, 1)),
+                "alive": alive,
+                "member": None if members is None else member is not None,
+                "streams": known.get("streams", member.streams if member else None),
+                **{name: known.get(name) for name in _TOLD},
+                "heard_ms": known.get("age_ms"),
+            }
+        )
+    return rows
+
+
+_TOLD = (
+    *("draining", "log_reader_alive", "messages", "deliveries", "messages_per_s", "deliveries_per_s"),
+    *("loop_lag_ms", "memory_bytes"),
+)
+
+
+def _archive(leader: Leader | None, report: Mapping[str, Any] | None, heard: Heard) -> dict[str, Any]:
+    """What the leader says of the archive, and what to make of its silence."""
+    told = dict((report or {}).get("archive") or {})
+    age_ms = None if report is None else int(report["age_ms"])
+    fresh = age_ms is not None and age_ms < FRESH_S * 1000
+    if heard.error:
+        state = "unknown"
+    elif fresh:
+        state = str(told.get("state") or "unknown")
+    else:
+        state = "no_leader" if leader is None else "silent"
+    return {
+        "state": state,
+        "as_of": None if report is None else iso(int(report["at"])),
+        "lag_messages": told.get("lag_messages"),
+        "lag_s": told.get("lag_s"),
+        "rooms_dirty": told.get("rooms_dirty"),
+        "rooms_stuck": told.get("rooms_stuck"),
+        "last_error": told.get("last_error"),
+        "shards": told.get("shards"),
+    }
