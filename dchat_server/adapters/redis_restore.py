@@ -15,18 +15,20 @@ import structlog
 
 from dchat_server import chunk, roster, wire
 from dchat_server.adapters.redis_nodes import RedisNodes
-from dchat_server.adapters.redis_people import RedisPeople
 from dchat_server.adapters.redis_room_log import CLIENT_KEY_S
 from dchat_server.adapters.redis_wire import Value
+from dchat_server.errors import BackendUnavailable
 from dchat_server.model import Event
 from dchat_server.ports_archive import Archive, RoomRecord
 from dchat_server.publish import fingerprint
+from dchat_server.restore import Recall
 
 AT_ONCE = 8
 """Rooms brought back side by side."""
 MOST_KEYS = 20_000
 """Idempotency keys brought back for a room: its newest."""
 _PIECE = 500
+_TIMES = 4
 
 log = structlog.get_logger("dchat.restore")
 
@@ -34,7 +36,7 @@ log = structlog.get_logger("dchat.restore")
 class RedisRestorer:
     """Implements `Restorer`. Two callers that want the same room share the work."""
 
-    def __init__(self, nodes: RedisNodes, archive: Archive, people: RedisPeople) -> None:
+    def __init__(self, nodes: RedisNodes, archive: Archive, people: Recall) -> None:
         self._nodes, self._keys, self._archive, self._people = nodes, nodes.keys, archive, people
         self._under_way: dict[str, asyncio.Task[bool]] = {}
         self._few = asyncio.Semaphore(AT_ONCE)
@@ -42,13 +44,11 @@ class RedisRestorer:
 
     async def restore_rooms(self, rooms: Sequence[str]) -> set[str]:
         names = list(dict.fromkeys(rooms))
-        records = await self._archive.rooms(names)
         tasks = []
         for name in names:
             task = self._under_way.get(name)
             if task is None:
-                task = asyncio.create_task(self._restore(name, records.get(name)))
-                self._under_way[name] = task
+                task = self._under_way[name] = asyncio.create_task(self._restore(name))
                 task.add_done_callback(lambda done, name=name: self._under_way.pop(name, None))
             tasks.append(task)
         # A caller that goes away must not end what others wait for.
@@ -58,26 +58,34 @@ class RedisRestorer:
     async def restore_users(self, users: Sequence[str]) -> set[str]:
         return await self._people.restore_users(users)
 
-    async def _restore(self, room: str, record: RoomRecord | None) -> bool:
+    async def _restore(self, room: str) -> bool:
         """Make the room whole; True when there is one."""
         async with self._few:
-            shard, prefix = self._keys.shard(room), self._keys.room(room)
-            if record is None or record.version == 0:
-                # Not known to the archive. What Redis has of it, if anything, is all there is.
-                return bool(await self._nodes.script(shard, "restore_room", prefix, room, "", 0))
-            had = await self._nodes.run(shard, "HGET", prefix + ":meta", "head")
-            if had is None or int(had) < record.watermark:
-                people = await self._roster(record)
-                await self._keys_back(record)
-                args = _arguments(record, people)
-            else:
-                args = [record.watermark]
-            index = self._keys.public_rooms(shard) if record.facts.get("kind") == "public" else ""
-            head = await self._nodes.script(shard, "restore_room", prefix, room, index, *args)
-            if had is None or int(had) < record.watermark:
-                self.restored += 1
-                log.warning("room_restored", room=room, watermark=record.watermark, had=int(had or 0))
-            return bool(head)
+            for _ in range(_TIMES):
+                # Should the shard lose its data once more meanwhile, what the archive says now may be old.
+                epoch = await self._people.epoch(self._keys.shard(room))
+                head = await self._restore_under(epoch, room, (await self._archive.rooms((room,))).get(room))
+                if head >= 0:
+                    return head > 0
+        raise BackendUnavailable
+
+    async def _restore_under(self, epoch: int, room: str, record: RoomRecord | None) -> int:
+        shard, prefix = self._keys.shard(room), self._keys.room(room)
+        if record is None or record.version == 0:
+            # Not known to the archive. What Redis has of it, if anything, is all there is.
+            return int(await self._nodes.script(shard, "restore_room", epoch, prefix, room, "", 0))
+        raw = await self._nodes.run(shard, "HGET", prefix + ":meta", "head")
+        had = int(raw or 0)
+        args: list[Value] = [record.watermark]
+        if had < record.watermark:
+            args = _arguments(record, await self._roster(record))
+            await self._keys_back(record)
+        index = self._keys.public_rooms(shard) if record.facts.get("kind") == "public" else ""
+        head = int(await self._nodes.script(shard, "restore_room", epoch, prefix, room, index, *args))
+        if had < record.watermark and head > 0:
+            self.restored += 1
+            log.warning("room_restored", room=room, watermark=record.watermark, had=had)
+        return head
 
     async def _roster(self, record: RoomRecord) -> roster.Roster:
         """The roster at the watermark: the stored one, and what happened since."""

@@ -36,7 +36,7 @@ class RedisRoomStore:
         self, room: str, kind: str, creator: str, members: Mapping[str, str], *, topic: str, display_name: str
     ) -> bool:
         for user in members:
-            await self._nodes.run(self._keys.shard(user), "SADD", self._keys.joined(user), room)
+            await self._note(user, "add", room)
         shard = self._keys.shard(room)
         args: list[Value] = [
             now_ms(),
@@ -87,9 +87,8 @@ class RedisRoomStore:
         user_roles: Sequence[str] = (),
     ) -> str:
         leaving = action in ("leave", "kick")
-        home, joined = self._keys.shard(user), self._keys.joined(user)
         if not leaving:
-            await self._nodes.run(home, "SADD", joined, room)
+            await self._note(user, "add", room)
         reply = await self._missing.script(
             room,
             "set_member",
@@ -113,11 +112,15 @@ class RedisRoomStore:
             raise refusal(reply[0], room)
         # Coming and going may overlap: each puts the name back when, after its own step, the user is in the room.
         if leaving:
-            await self._nodes.run(home, "SREM", joined, room)
+            await self._note(user, "remove", room)
             _, present = await self.role(user, room)
         if not leaving or present is not None:
-            await self._nodes.run(home, "SADD", joined, room)
+            await self._note(user, "add", room)
         return status
+
+    async def _note(self, user: str, action: str, room: str) -> None:
+        """Put a room into the person's own list, or take it out. One round trip."""
+        await self._nodes.script(self._keys.shard(user), "join_set", self._keys.user(user), user, action, room)
 
     async def seats(self, user: str, rooms: Sequence[str]) -> list[Seat | None]:
         def ask(prefix: str) -> list[tuple[Value, ...]]:

@@ -1,11 +1,13 @@
 -- Make a room at least as new as the archive has it, after this server lost data. Repeatable; takes nothing away that
 -- is newer than the archive.
--- ARGV: room prefix, room name, index key (sorted set of public rooms; empty for others), watermark (0: the archive does
+-- ARGV: the epoch that held before the archive was asked, room prefix, room name, index key (sorted set of public rooms; empty for others), watermark (0: the archive does
 --       not know the room), floor, epochs, time (ms), messages, feed offset, then four lists, each behind its length:
 --       facts (field, value), members (user, role), posted (user, place), deleted (seq); then mentions (user, seq) to
 --       the end
--- Returns the room's head; 0 when there is no such room here either.
+-- Returns the room's head; 0 when there is no such room here either; -1 when another epoch holds now: data was lost once
+-- more, and what the archive said may be old.
 
+if table.remove(ARGV, 1) ~= EPOCH then return -1 end
 local prefix, name, watermark = ARGV[1], ARGV[2], tonumber(ARGV[4])
 local meta = prefix .. ':meta'
 local room = room_at(prefix)
