@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import structlog
 
@@ -21,7 +22,7 @@ from dchat_server.errors import BackendUnavailable
 from dchat_server.model import Event
 from dchat_server.ports_archive import Archive, RoomRecord
 from dchat_server.publish import fingerprint
-from dchat_server.restore import Recall
+from dchat_server.restore import PeopleLog, Recall
 
 AT_ONCE = 8
 """Rooms brought back side by side."""
@@ -36,8 +37,9 @@ log = structlog.get_logger("dchat.restore")
 class RedisRestorer:
     """Implements `Restorer`. Two callers that want the same room share the work."""
 
-    def __init__(self, nodes: RedisNodes, archive: Archive, people: Recall) -> None:
-        self._nodes, self._keys, self._archive, self._people = nodes, nodes.keys, archive, people
+    def __init__(self, nodes: RedisNodes, archive: Archive, people: PeopleLog, recall: Recall) -> None:
+        self._nodes, self._keys, self._archive = nodes, nodes.keys, archive
+        self._people, self._recall = people, recall
         self._under_way: dict[str, asyncio.Task[bool]] = {}
         self._few = asyncio.Semaphore(AT_ONCE)
         self.restored = 0
@@ -49,14 +51,19 @@ class RedisRestorer:
             task = self._under_way.get(name)
             if task is None:
                 task = self._under_way[name] = asyncio.create_task(self._restore(name))
-                task.add_done_callback(lambda done, name=name: self._under_way.pop(name, None))
+                task.add_done_callback(partial(self._done, name))
             tasks.append(task)
         # A caller that goes away must not end what others wait for.
         there = await asyncio.gather(*map(asyncio.shield, tasks))
         return {name for name, known in zip(names, there, strict=True) if known}
 
     async def restore_users(self, users: Sequence[str]) -> set[str]:
-        return await self._people.restore_users(users)
+        return await self._recall.users(users)
+
+    def _done(self, room: str, task: asyncio.Task[bool]) -> None:
+        self._under_way.pop(room, None)
+        if not task.cancelled():
+            task.exception()  # it was told to those who waited, if anybody still did
 
     async def _restore(self, room: str) -> bool:
         """Make the room whole; True when there is one."""
@@ -89,8 +96,8 @@ class RedisRestorer:
 
     async def _roster(self, record: RoomRecord) -> roster.Roster:
         """The roster at the watermark: the stored one, and what happened since."""
-        people = roster.decode(await self._archive.roster(record.room))
-        seq = record.roster_at + 1
+        at, parts = await self._archive.roster(record.room)
+        people, seq = roster.decode(parts), at + 1
         while seq <= record.watermark:
             events = await self._events(record.room, seq)
             for event in events:
