@@ -368,6 +368,11 @@ SCRIPTS = (
     "change_password",
     "add_token",
     "revoke_tokens",
+    "create_account",
+    "first_account",
+    "join_set",
+    "user_saved",
+    "restore_user",
     "tell",
 )
 

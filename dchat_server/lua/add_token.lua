@@ -43,5 +43,8 @@ redis.call('HSET', list, id, ARGV[7])
 redis.call('HSET', prefix .. digest, 'user', ARGV[4], 'account', account, 'id', id, 'kind', kind, 'scopes', ARGV[9],
            'expires', ARGV[10])
 if ARGV[10] ~= '' then redis.call('PEXPIREAT', prefix .. digest, ARGV[10]) end
+-- To be saved, see lua/user_saved.lua.
+redis.call('HSET', string.sub(KEYS[1], 1, -5) .. 'changed', ARGV[4], redis.call('HINCRBY', ARGV[1], 'version', 1))
+redis.call('SADD', string.sub(KEYS[1], 1, -5) .. 'changed:first', ARGV[4])
 commit()
 return 'ok'

@@ -19,5 +19,8 @@ if ARGV[7] == '1' then
   end
   if #gone > 0 then announce('revoke', ARGV[4], '{"digests":[' .. table.concat(gone, ',') .. ']}') end
 end
+-- To be saved, see lua/user_saved.lua.
+redis.call('HSET', string.sub(KEYS[1], 1, -5) .. 'changed', ARGV[4], redis.call('HINCRBY', ARGV[1], 'version', 1))
+redis.call('SADD', string.sub(KEYS[1], 1, -5) .. 'changed:first', ARGV[4])
 commit()
 return 1

@@ -1,0 +1,11 @@
+-- Note in a person's own list that they may be in a room, or are not any more. ARGV: account (the prefix of the
+-- person's keys), user name, `add` or `remove`, room. Returns 1 when that was new. Repeatable.
+--
+-- The list may be written before the account is there (its shard lost its data and the person has not come back yet):
+-- lua/restore_user.lua joins the two.
+
+local changed = redis.call(ARGV[3] == 'add' and 'SADD' or 'SREM', ARGV[1] .. ':rooms', ARGV[4])
+if changed == 1 and redis.call('EXISTS', ARGV[1]) == 1 then
+  redis.call('HSET', string.sub(KEYS[1], 1, -5) .. 'changed', ARGV[2], redis.call('HINCRBY', ARGV[1], 'version', 1))
+end
+return changed
