@@ -1,13 +1,13 @@
 """Asking the archive for what Redis should have and has not: rooms that went with a server's data.
 
 A shard that lost data is `behind` (lua/open_shard.lua) until everything was brought back. Only then is a room that is
-not there looked for in the archive, and a room that is there made sure of before it is written to. In a shard that is
-whole, a miss costs one more question a second at most.
+not there looked for in the archive, and a room that is there made sure of before it is written to. Whether the shard is
+whole is asked after each miss, never remembered: an answer from before a loss would hide rooms from those who are in
+them.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -16,8 +16,6 @@ from dchat_server.adapters.redis_wire import Value
 from dchat_server.errors import BackendUnavailable
 
 Restore = Callable[[Sequence[str]], Awaitable[set[str]]]
-FRESH_S = 1.0
-"""How long it is believed that a shard is whole."""
 
 
 class Missing:
@@ -26,19 +24,12 @@ class Missing:
     def __init__(self, nodes: RedisNodes, restore: Restore | None = None) -> None:
         self._nodes = nodes
         self.restore = restore
-        self._whole_until: dict[int, float] = {}
 
     async def behind(self, shard: int) -> bool:
-        """True while the shard may lack what the archive holds. At most one round trip."""
-        now = time.monotonic()
-        if now < self._whole_until.get(shard, 0.0):
-            return False
+        """True while the shard may lack what the archive holds. One round trip as a rule."""
         epoch, behind = await self._nodes.run(shard, "HMGET", self._nodes.keys.state(shard), "epoch", "behind")
         # A state that is gone has not been missed by anybody yet.
-        lost = behind == b"1" if epoch is not None else (await self._nodes.open_shard(shard)).behind
-        if not lost:
-            self._whole_until[shard] = now + FRESH_S
-        return lost
+        return behind == b"1" if epoch is not None else (await self._nodes.open_shard(shard)).behind
 
     async def rooms(self, names: Sequence[str]) -> set[str]:
         """Bring back those of these rooms that the archive has; which. Raises ArchiveUnavailable."""

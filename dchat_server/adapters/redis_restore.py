@@ -22,7 +22,7 @@ from dchat_server.errors import BackendUnavailable
 from dchat_server.model import Event
 from dchat_server.ports_archive import Archive, RoomRecord
 from dchat_server.publish import fingerprint
-from dchat_server.restore import PeopleLog, Recall
+from dchat_server.restore import Recall
 
 AT_ONCE = 8
 """Rooms brought back side by side."""
@@ -37,9 +37,8 @@ log = structlog.get_logger("dchat.restore")
 class RedisRestorer:
     """Implements `Restorer`. Two callers that want the same room share the work."""
 
-    def __init__(self, nodes: RedisNodes, archive: Archive, people: PeopleLog, recall: Recall) -> None:
-        self._nodes, self._keys, self._archive = nodes, nodes.keys, archive
-        self._people, self._recall = people, recall
+    def __init__(self, nodes: RedisNodes, archive: Archive, people: Recall) -> None:
+        self._nodes, self._keys, self._archive, self._people = nodes, nodes.keys, archive, people
         self._under_way: dict[str, asyncio.Task[bool]] = {}
         self._few = asyncio.Semaphore(AT_ONCE)
         self.restored = 0
@@ -58,7 +57,7 @@ class RedisRestorer:
         return {name for name, known in zip(names, there, strict=True) if known}
 
     async def restore_users(self, users: Sequence[str]) -> set[str]:
-        return await self._recall.users(users)
+        return await self._people.restore_users(users)
 
     def _done(self, room: str, task: asyncio.Task[bool]) -> None:
         self._under_way.pop(room, None)
