@@ -76,7 +76,7 @@ class RoomRecord:
     roster_at: int = 0
     """The seq at which the stored roster was right."""
     commit: str = ""
-    """Which change made this version: a random text."""
+    """Which change made this version: a random text, never empty."""
 
 
 @dataclass(frozen=True, slots=True)

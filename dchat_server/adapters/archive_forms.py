@@ -27,8 +27,8 @@ def check(change: RoomChange) -> None:
     """Raise ValueError when a change is over the bounds of one step, or contradicts itself."""
     room, puts, drops, roster = change.record.room, change.put, change.drop, change.roster or ()
     firsts = [chunk.first for chunk in puts]
-    if change.record.version < 1:
-        raise ValueError(f"{room}: the first version is 1")
+    if change.record.version < 1 or not change.record.commit:
+        raise ValueError(f"{room}: a step has a version over 0 and a commit text")
     if len(puts) > MAX_PUTS or sum(len(chunk.data) for chunk in puts) > MAX_PUT_BYTES or len(drops) > MAX_DROPS:
         raise ValueError(f"{room}: {len(puts)} chunks to put and {len(drops)} to drop are too much for one step")
     if len({*firsts, *drops}) < len(firsts) + len(drops):
@@ -98,13 +98,10 @@ def first_match(at: Callable[[int], Outline | None], end: int, beyond: Callable[
         return None
     low = 0  # whatever begins at `low` or before is not beyond
     while low < found.first - 1:
-        probe = at((low + found.first) // 2)
-        if probe is None:
-            low = (low + found.first) // 2
-        elif beyond(probe):
+        middle = (low + found.first) // 2
+        probe = at(middle)
+        if probe is not None and beyond(probe):
             found = probe
         else:
-            low = probe.last
-            if low >= found.first - 1:
-                break
+            low = middle if probe is None else max(middle, probe.last)
     return found

@@ -78,6 +78,7 @@ def test_the_digests_of_a_person_are_those_of_the_tokens() -> None:
     "change",
     [
         RoomChange(replace(RECORD, version=0)),
+        RoomChange(replace(RECORD, commit="")),
         RoomChange(RECORD, put=[a_chunk(each) for each in range(41)]),
         RoomChange(RECORD, put=[a_chunk(each, 100_001) for each in range(20)]),
         RoomChange(RECORD, drop=range(41)),
