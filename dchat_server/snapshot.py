@@ -23,8 +23,9 @@ class Heard:
 
 
 def leader_of(leadership: Leadership, report: Mapping[str, Any] | None) -> Leader | None:
+    """Who leads. Where the election cannot say (there is none, or it is out of reach), whoever reports as leader."""
     leader = leadership.leader
-    if leader is None and leadership.state == "local" and report and report["age_ms"] < FRESH_S * 1000:
+    if leader is None and leadership.state != "connected" and report and report["age_ms"] < FRESH_S * 1000:
         return Leader(str(report["worker"]), int(report["epoch"]))
     return leader
 
@@ -44,7 +45,7 @@ def picture(
     if heard.error:
         errors.append({"part": "board", "detail": heard.error})
     if leadership.state in ("suspended", "lost"):
-        errors.append({"part": "election", "detail": "ZooKeeper does not answer, or has no quorum: nobody can lead."})
+        errors.append({"part": "election", "detail": "ZooKeeper does not answer this worker, or has no quorum."})
     if not log_alive:
         errors.append({"part": "log", "detail": "This worker cannot read the message log."})
     leader = leader_of(leadership, heard.report)
@@ -110,19 +111,28 @@ def _archive(leader: Leader | None, report: Mapping[str, Any] | None, heard: Hea
     told = dict((report or {}).get("archive") or {})
     age_ms = None if report is None else int(report["age_ms"])
     fresh = age_ms is not None and age_ms < FRESH_S * 1000
+    of_this_term = leader is not None and report is not None and report["epoch"] == leader.fence
     if heard.error:
         state = "unknown"
-    elif fresh:
-        state = str(told.get("state") or "unknown")
+    elif leader is None:
+        state = "no_leader"
     else:
-        state = "no_leader" if leader is None else "silent"
+        state = str(told.get("state") or "starting") if fresh and of_this_term else "silent"
+    error = told.get("last_error")
     return {
         "state": state,
         "as_of": None if report is None else iso(int(report["at"])),
-        "lag_messages": told.get("lag_messages"),
+        "lag_messages": told.get("lag"),
         "lag_s": told.get("lag_s"),
-        "rooms_dirty": told.get("rooms_dirty"),
-        "rooms_stuck": told.get("rooms_stuck"),
-        "last_error": told.get("last_error"),
-        "shards": told.get("shards"),
+        "rooms_dirty": told.get("dirty_rooms"),
+        "rooms_stuck": told.get("stuck_rooms"),
+        "slowest": [{name: row.get(name) for name in _ROOM} for row in told.get("slowest", ())],
+        "stuck": [{**row, "since": iso(row["since"])} for row in told.get("stuck", ())],
+        "archived": told.get("archived"),
+        "write_units": told.get("write_units"),
+        "last_error": error and {"at": iso(error["at"]), "room": error["room"] or None, "detail": error["what"]},
+        "shards": (report or {}).get("marks"),
     }
+
+
+_ROOM = ("room", "watermark", "head", "lag", "lag_s")

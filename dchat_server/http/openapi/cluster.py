@@ -28,6 +28,10 @@ TAG = "Cluster"
 
 _ARCHIVE_STATES = {
     "ok": "it is being filled",
+    "starting": "a new leader has not looked around yet",
+    "archive_unavailable": "the archive does not answer: all rooms wait",
+    "log_unavailable": "the message log does not answer the leader: all rooms wait",
+    "stuck_rooms": "some rooms cannot be archived, see `stuck`; the others go on",
     "no_leader": "nobody leads, so nothing is archived",
     "silent": "there is a leader, which has not reported for 5 s",
     "unknown": "the leader's report cannot be read",
@@ -67,6 +71,10 @@ _EXAMPLE = {
         "lag_s": 3.1,
         "rooms_dirty": 2,
         "rooms_stuck": 0,
+        "slowest": [{"room": "lobby", "watermark": 9080, "head": 9120, "lag": 40, "lag_s": 3.1}],
+        "stuck": [],
+        "archived": {"events": 9080, "messages": 9001, "chunks": 46, "chunk_bytes": 310400, "commits": 41},
+        "write_units": 0,
         "last_error": None,
         "shards": [{"shard": 0, "epoch": 1795413600, "offset": 9080}],
     },
@@ -131,7 +139,6 @@ def schemas() -> Json:
         "heard_ms": _known(whole("How long ago it said all this.")),
     }
     leader = _known(ref("Leader") | {"description": "null: nobody leads, or nobody can say who."})
-    states = "; ".join(f"`{state}`: {meaning}" for state, meaning in _ARCHIVE_STATES.items())
     problems = listed(ref("ClusterError"), "What could not be asked, and so is null here.")
     return {
         "Leader": obj("worker epoch", {"worker": text("The worker that leads."), "epoch": _EPOCH}),
@@ -155,27 +162,11 @@ def schemas() -> Json:
                         ),
                     },
                 ),
-                "archive": obj(
-                    "state as_of lag_messages lag_s rooms_dirty rooms_stuck last_error shards",
-                    {
-                        "state": text(f"{states}. Further words name what the leader waits for."),
-                        "as_of": _known(moment("When the leader reported this.")),
-                        "lag_messages": _known(whole("Events that are not archived yet.")),
-                        "lag_s": _number("The age of the oldest of them, in seconds."),
-                        "rooms_dirty": _known(whole("Rooms that have such events.")),
-                        "rooms_stuck": _known(whole("Rooms that cannot be archived; the leader's log says why.")),
-                        "last_error": _known(text("The last thing that went wrong.")),
-                        "shards": _known(
-                            listed(
-                                obj("shard epoch offset", {"shard": whole(), "epoch": whole(), "offset": whole()}),
-                                "The highest place of each shard's feed that the archive knows of.",
-                            )
-                        ),
-                    },
-                ),
+                "archive": ref("ArchiveStanding"),
                 "errors": problems,
             },
         ),
+        "ArchiveStanding": _archive_schema(),
         "ElectionState": word(
             *("connected", "suspended", "lost", "local"),
             description="`suspended`, `lost`: ZooKeeper does not answer or has no quorum. `local`: there is none.",
@@ -183,6 +174,41 @@ def schemas() -> Json:
         **_room_schemas(),
         **_event_schemas(obj(" ".join(worker_row), worker_row), leader, problems),
     }
+
+
+def _archive_schema() -> Json:
+    states = "; ".join(f"`{state}`: {meaning}" for state, meaning in _ARCHIVE_STATES.items())
+    slow = {
+        "room": ref("Name"),
+        "watermark": _known(whole("Everything up to this seq is archived.")),
+        "head": _known(whole("The room's newest seq.")),
+        "lag": whole("Events between the two."),
+        "lag_s": _number("The age of the oldest of them, in seconds."),
+    }
+    stuck = {
+        "room": ref("Name"),
+        "reason": text("In a word."),
+        "detail": text("In a sentence."),
+        "since": moment("When it began."),
+    }
+    totals = ("events", "messages", "chunks", "chunk_bytes", "commits")
+    error = {"at": ref("Time"), "room": _known(ref("Name")), "detail": text()}
+    place = {"shard": whole(), "epoch": whole(), "offset": whole()}
+    members = {
+        "state": word(*_ARCHIVE_STATES, description=f"{states}."),
+        "as_of": _known(moment("When the leader reported this.")),
+        "lag_messages": _known(whole("Events of rooms that are being worked that are not archived yet.")),
+        "lag_s": _number("The age of the oldest event that is not archived, in seconds."),
+        "rooms_dirty": _known(whole("Rooms that have such events.")),
+        "rooms_stuck": _known(whole("Rooms that cannot go on by themselves.")),
+        "slowest": listed(obj(" ".join(slow), slow), "Rooms that wait longest."),
+        "stuck": listed(obj(" ".join(stuck), stuck), "Rooms that cannot go on, and why."),
+        "archived": _known(obj(" ".join(totals), {name: whole() for name in totals}, "Since the leader started.")),
+        "write_units": _number("DynamoDB's write units the leader has used since it started; 0 with SQLite."),
+        "last_error": _known(obj(" ".join(error), error, "The last thing that went wrong.")),
+        "shards": _known(listed(obj(" ".join(place), place), "How far the archive knows each shard's feed.")),
+    }
+    return obj(" ".join(members), members, "As the leader reports it once a second.")
 
 
 def _room_schemas() -> Json:
@@ -250,8 +276,8 @@ def _event_schemas(row: Json, leader: Json, problems: Json) -> Json:
                         "workers": listed(row),
                         "leader": leader,
                         "election": ref("ElectionState"),
-                        "log": text("As in `GET /v1/cluster`."),
-                        "archive": text("As in `GET /v1/cluster`."),
+                        "log": word("ok", "unavailable"),
+                        "archive": word(*_ARCHIVE_STATES),
                         "lag": obj("messages seconds", {"messages": _known(whole()), "seconds": _number()}),
                         "errors": problems,
                     },

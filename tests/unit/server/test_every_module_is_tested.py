@@ -33,6 +33,8 @@ ELSEWHERE = {
     "redis_binary": "unit/server/test_embedded.py",
     "signatures": "unit/server/test_accounts.py",
     "stream": "unit/server/test_hub.py",
+    "http/cluster": "unit/server/test_cluster_http.py",
+    "inspection": "unit/server/test_cluster_http.py",
     "snapshot": "unit/server/test_cluster.py",
     "vitals": "unit/server/test_cluster.py",
 }
