@@ -1,0 +1,247 @@
+"""The archive in a DynamoDB table: for servers on several machines. docs/archive.md describes the table.
+
+This is the side that the event loop sees. What is asked of DynamoDB blocks a thread of a bounded pool; writes to one
+shard take turns, because DynamoDB refuses two transactions that touch the same item at the same time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import threading
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, NamedTuple, TypeVar
+
+from dchat_server.adapters import dynamodb_items as items
+from dchat_server.adapters.archive_forms import Outline, check
+from dchat_server.adapters.archive_threads import WAIT_S, Threads
+from dchat_server.adapters.dynamodb_client import READ_S, Calls, Refused, connect
+from dchat_server.adapters.dynamodb_items import Item, integer, number, string, text
+from dchat_server.adapters.dynamodb_people import People
+from dchat_server.adapters.dynamodb_reads import Reads
+from dchat_server.adapters.dynamodb_rooms import Rooms
+from dchat_server.errors import ArchiveUnavailable, ClusterMismatch
+from dchat_server.logs import logger
+from dchat_server.ports_archive import Chunk, Entry, Fenced, Mark, RoomChange, RoomRecord, UserRecord
+
+T = TypeVar("T")
+_MAX_WAITING = 256
+
+
+class _Table(NamedTuple):
+    """What the threads use."""
+
+    client: Any
+    calls: Calls
+    reads: Reads
+    rooms: Rooms
+    people: People
+
+
+class DynamoDbArchive:
+    """`Archive` in the table `table`, which exists (`dchat-server init-table` makes it)."""
+
+    def __init__(
+        self,
+        table: str,
+        shards: int,
+        *,
+        endpoint: str | None = None,
+        region: str | None = None,
+        threads: int = 16,
+        wait_s: float = WAIT_S,
+        read_s: float = READ_S,
+    ) -> None:
+        """Asks nobody yet. `wait_s` bounds a call with all its repeats, `read_s` one attempt."""
+        self._name, self._shards, self._endpoint, self._region = table, shards, endpoint, region
+        self._thread_count, self._wait_s, self._read_s = threads, wait_s, read_s
+        self._threads = Threads("archive", threads=threads, waiting=_MAX_WAITING)
+        self._turns: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._in_line = 0
+        self._making = threading.Lock()
+        self._made: _Table | None = None
+        self._identity = ""
+
+    async def start(self) -> None:
+        self._identity = await self._run(self._prepare, starting=True)
+
+    async def stop(self) -> None:
+        await self._threads.stop()
+        if self._made is not None:
+            self._made.client.close()
+
+    async def identity(self) -> str:
+        if not self._identity:
+            await self.start()
+        return self._identity
+
+    async def fence(self) -> int:
+        return integer(await self._run(lambda at, end: at.reads.get(items.cluster(), end) or {}), "fence")
+
+    async def raise_fence(self, fence: int) -> None:
+        """Seen by all shards once it returns. The whole cluster's fence first: from then on no lower one can be raised,
+        so it does not matter who dies in between, or in which order two leaders reach the shards. One item a call, not
+        all in a transaction, which an earlier leader that is still busy could hold up for long."""
+        await self.identity()
+        await self._run(lambda at, end: self._raise(at, items.cluster(), fence, end))
+
+        def some(hand: int) -> Callable[[_Table, float], None]:
+            def work(at: _Table, end: float) -> None:
+                for shard in range(hand, self._shards, self._thread_count):
+                    self._raise(at, items.shard(shard), fence, end)
+
+            return work
+
+        hands = min(self._thread_count, self._shards)
+        outcomes = await asyncio.gather(*(self._run(some(each)) for each in range(hands)), return_exceptions=True)
+        problems = [each for each in outcomes if each is not None]
+        for problem in sorted(problems, key=lambda each: not isinstance(each, Fenced)):
+            raise problem
+
+    async def marks(self) -> dict[int, Mark]:
+        keys = [items.shard(shard) for shard in range(self._shards)]
+        found = await self._run(lambda at, end: at.reads.batch(keys, end))
+        return {
+            int(string(item, "PK").partition("#")[2]): Mark(integer(item, "mark_epoch"), integer(item, "mark_offset"))
+            for item in found
+            if "mark_epoch" in item
+        }
+
+    async def rooms(self, names: Sequence[str]) -> dict[str, RoomRecord]:
+        return await self._run(lambda at, end: at.rooms.records(names, end))
+
+    async def roster(self, room: str) -> tuple[int, list[bytes]]:
+        return await self._run(lambda at, end: at.rooms.roster(room, end))
+
+    async def commit(self, fence: int, change: RoomChange) -> None:
+        check(change)
+        async with self._turn(change.shard) as left_s:
+            await self._run(lambda at, end: at.rooms.commit(fence, change, end), wait_s=left_s)
+
+    async def chunk(self, room: str, seq: int) -> Chunk | None:
+        return next(iter(await self.chunks_back(room, seq, 1)), None)
+
+    async def chunks(self, room: str, seq: int, limit: int) -> list[Chunk]:
+        return await self._run(lambda at, end: at.rooms.chunks(room, seq, limit, end))
+
+    async def chunks_back(self, room: str, seq: int, limit: int) -> list[Chunk]:
+        return await self._run(lambda at, end: at.rooms.chunks_back(room, seq, limit, end))
+
+    async def find(self, room: str, *, offset: int | None = None, ts: int | None = None) -> Chunk | None:
+        def beyond(chunk: Outline) -> bool:
+            return (offset is None or chunk.offset > offset) and (ts is None or chunk.ts >= ts)
+
+        return await self._run(lambda at, end: at.rooms.find(room, beyond, end))
+
+    async def save_users(self, fence: int, records: Sequence[tuple[int, UserRecord]]) -> None:
+        by_shard: defaultdict[int, list[UserRecord]] = defaultdict(list)
+        for shard, record in records:
+            by_shard[shard].append(record)
+        for shard, those in by_shard.items():
+            await self._save(fence, shard, those)
+
+    async def users(self, names: Sequence[str]) -> dict[str, UserRecord]:
+        return await self._run(lambda at, end: at.people.records(names, end))
+
+    async def token_user(self, digest: str) -> str | None:
+        return await self._run(lambda at, end: at.people.token_user(digest, end))
+
+    async def directory(self, shard: int, after: str, limit: int) -> list[Entry]:
+        return await self._run(lambda at, end: at.people.directory(shard, after, limit, end))
+
+    async def write_units(self) -> float:
+        return self._made.calls.spent if self._made is not None else 0.0
+
+    async def _save(self, fence: int, shard: int, records: Sequence[UserRecord]) -> None:
+        async with self._turn(shard) as left_s:
+            await self._run(lambda at, end: at.people.save(fence, shard, records, end), wait_s=left_s)
+
+    @asynccontextmanager
+    async def _turn(self, shard: int) -> AsyncIterator[float]:
+        """Have the shard to oneself; how many seconds are left of those a call may take."""
+        if self._in_line >= _MAX_WAITING:
+            raise ArchiveUnavailable
+        began, turn = time.monotonic(), self._turns[shard]
+        self._in_line += 1
+        try:
+            async with asyncio.timeout(self._wait_s):
+                await turn.acquire()
+        except TimeoutError as problem:
+            raise ArchiveUnavailable from problem
+        finally:
+            self._in_line -= 1
+        try:
+            yield self._wait_s - (time.monotonic() - began)
+        finally:
+            turn.release()
+
+    async def _run(
+        self, work: Callable[[_Table, float], T], *, wait_s: float | None = None, starting: bool = False
+    ) -> T:
+        def in_thread(deadline: float) -> T:
+            try:
+                return work(self._table(), deadline)
+            except ClusterMismatch as problem:
+                if starting:
+                    raise
+                logger().error("archive_table_wrong", table=self._name, error=str(problem))
+                raise ArchiveUnavailable from problem
+
+        return await self._threads.run(in_thread, wait_s=self._wait_s if wait_s is None else wait_s)
+
+    def _table(self) -> _Table:
+        with self._making:
+            if self._made is None:
+                client = connect(self._endpoint, self._region, connections=self._thread_count, read_s=self._read_s)
+                calls = Calls(client, self._name, read_s=self._read_s)
+                reads = Reads(calls, self._name)
+                rooms, people = Rooms(calls, reads, self._name), People(calls, reads, self._name)
+                self._made = _Table(client, calls, reads, rooms, people)
+            return self._made
+
+    def _prepare(self, at: _Table, deadline: float) -> str:
+        """Find the cluster's item, or make it; the identity. Whoever is first decides."""
+        found = at.reads.get(items.cluster(), deadline)
+        if found is None:
+            about = {
+                "v": number(items.FORM),
+                "identity": text(secrets.token_hex(16)),
+                "shards": number(self._shards),
+                "fence": number(0),
+            }
+            # Refused: somebody else was first, or it was our own try whose answer was lost.
+            with suppress(Refused):
+                at.calls(
+                    "put_item",
+                    deadline,
+                    TableName=self._name,
+                    Item={**items.cluster(), **about},
+                    ConditionExpression="attribute_not_exists(PK)",
+                    ReturnConsumedCapacity="TOTAL",
+                )
+            found = at.reads.get(items.cluster(), deadline) or {}
+        if integer(found, "v") > items.FORM:
+            raise ClusterMismatch(f"The table {self._name} was written by a later version of D-Chat.")
+        if (shards := integer(found, "shards")) != self._shards:
+            raise ClusterMismatch(f"The table {self._name} holds {shards} shards; set DCHAT_SHARDS={shards}.")
+        return string(found, "identity")
+
+    def _raise(self, at: _Table, key: Item, fence: int, deadline: float) -> None:
+        try:
+            at.calls(
+                "update_item",
+                deadline,
+                TableName=self._name,
+                Key=key,
+                UpdateExpression="SET fence = :fence, v = :v",
+                ConditionExpression="attribute_not_exists(fence) OR fence <= :fence",
+                ExpressionAttributeValues={":fence": number(fence), ":v": number(items.FORM)},
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                ReturnConsumedCapacity="TOTAL",
+            )
+        except Refused as refused:
+            seen = refused.reasons[0] or {}
+            raise Fenced(integer(seen, "fence")) from None
