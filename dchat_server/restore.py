@@ -26,7 +26,7 @@ import structlog
 
 from dchat_server.errors import ArchiveUnavailable, BackendUnavailable, ChatError
 from dchat_server.model import is_name
-from dchat_server.ports_archive import Archive, Entry, UserRecord
+from dchat_server.ports_archive import Archive, Entry, Mark, UserRecord
 from dchat_server.ports_cluster import Term
 from dchat_server.ports_hot import HotLog, Restorer
 
@@ -60,6 +60,13 @@ class PeopleLog(Protocol):
     async def add_names(self, shard: int, users: Sequence[str], public_rooms: Sequence[str]) -> None:
         """Put names into the shard's lists of people and of public rooms. Two round trips. Repeatable."""
         ...
+
+
+async def marks(archive: Archive, shards: int) -> dict[int, Mark]:
+    """The archive's marks, for RedisNodes. One that was ever led has at least the lowest of every shard: people are
+    saved without a mark, so a shard without rooms would seem never to have held anything. Two reads."""
+    known = dict.fromkeys(range(shards), Mark(1, 0)) if await archive.fence() > 0 else {}
+    return known | await archive.marks()
 
 
 class Recall:

@@ -6,6 +6,9 @@
 
 local changed = redis.call(ARGV[3] == 'add' and 'SADD' or 'SREM', ARGV[1] .. ':rooms', ARGV[4])
 if changed == 1 and redis.call('EXISTS', ARGV[1]) == 1 then
-  redis.call('HSET', string.sub(KEYS[1], 1, -5) .. 'changed', ARGV[2], redis.call('HINCRBY', ARGV[1], 'version', 1))
+  -- Who may be older here than in the archive keeps the version until the two were compared (lua/restore_user.lua).
+  local unsure = BEHIND and tonumber(redis.call('HGET', ARGV[1], 'version') or 0) < EPOCH * 1e6
+  redis.call('HSET', string.sub(KEYS[1], 1, -5) .. 'changed', ARGV[2],
+             redis.call('HINCRBY', ARGV[1], 'version', unsure and 0 or 1))
 end
 return changed

@@ -12,10 +12,12 @@ local to, back = ARGV[5], ARGV[6]
 -- Who went back and reads on is still behind where they had been: what they wrote up to there has not moved them.
 if back ~= '1' and was_back == '1' and tonumber(ARGV[3]) < tonumber(at) then to, back = at, '1' end
 redis.call('HSET', ARGV[1], ARGV[2], ARGV[3] .. ' ' .. ARGV[4] .. ' ' .. to .. ' ' .. back)
--- To be saved, see lua/user_saved.lua. The account may not be there: see lua/join_set.lua.
+-- To be saved, see lua/user_saved.lua; lua/join_set.lua tells the rest.
 local account = string.sub(ARGV[1], 1, -6)
 if redis.call('EXISTS', account) == 1 then
-  redis.call('HSET', string.sub(KEYS[1], 1, -5) .. 'changed', ARGV[7], redis.call('HINCRBY', account, 'version', 1))
+  local unsure = BEHIND and tonumber(redis.call('HGET', account, 'version') or 0) < EPOCH * 1e6
+  redis.call('HSET', string.sub(KEYS[1], 1, -5) .. 'changed', ARGV[7],
+             redis.call('HINCRBY', account, 'version', unsure and 0 or 1))
 end
 announce('read', ARGV[7], ARGV[8])
 commit()

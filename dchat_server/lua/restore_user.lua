@@ -42,7 +42,10 @@ if not there or tonumber(record.account.version or 0) > version then
   end
   for _, room in ipairs(record.rooms) do redis.call('SADD', rooms, room) end
   for room, marker in pairs(record.markers) do
-    redis.call(there and 'HSET' or 'HSETNX', markers, room, marker)
+    local present = redis.call('HGET', markers, room)
+    if not present or tonumber(string.match(present, '^%d+')) < tonumber(string.match(marker, '^%d+')) then
+      redis.call('HSET', markers, room, marker)
+    end
   end
   redis.call('ZADD', index, 0, user)
   if there then

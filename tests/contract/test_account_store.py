@@ -1,4 +1,4 @@
-"""What every AccountStore must do: in memory, on Redis, on Valkey."""
+"""What every AccountStore must do: in memory, on Redis, on Valkey, and on a server that has lost its data."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from dchat_server.adapters.redis_nodes import RedisNodes
 from dchat_server.model import Control, shard_of
 from dchat_server.ports_accounts import Account, AccountStore, First, Token
 from dchat_server.tokens import digest, new_id
+from tests.archived_people import world
 from tests.in_memory import MemoryAccountStore
 from tests.redis_servers import SHARDS, empty_nodes, redis_urls  # noqa: F401
 
@@ -45,10 +46,15 @@ class Setting:
         ]
 
 
-@pytest_asyncio.fixture(params=["memory", "redis", "valkey"])
+@pytest_asyncio.fixture(params=["memory", "redis", "valkey", "redis behind"])
 async def setting(request: pytest.FixtureRequest, redis_urls: Callable[[str], str]) -> AsyncIterator[Setting]:  # noqa: F811
     if request.param == "memory":
         yield Setting(MemoryAccountStore(), None)
+        return
+    if request.param == "redis behind":
+        async with world(redis_urls("redis")) as (here, worker):
+            await here.wipe()
+            yield Setting(worker.store, worker.nodes)
         return
     async with empty_nodes(redis_urls(request.param)) as nodes:
         yield Setting(RedisAccountStore(nodes), nodes)
