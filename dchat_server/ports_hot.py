@@ -49,6 +49,10 @@ class HotLog(Protocol):
 
     def shard_of(self, name: str) -> int: ...
 
+    async def now_ms(self) -> int:
+        """The time by the log's own server. One round trip."""
+        ...
+
     async def bind(self, archive: str) -> None:
         """Say which archive (`Archive.identity`) belongs with this log. Raises ClusterMismatch when it is another."""
         ...

@@ -87,12 +87,23 @@ class Roster:
             if not seqs:
                 del self.mentions[user]
 
-    def encode(self) -> list[bytes]:
-        """The roster as parts of at most 256 KB. A person costs some ten bytes."""
+    def encode(self, max_parts: int = 1 << 20) -> list[bytes]:
+        """The roster as parts of at most 256 KB. A person costs some ten bytes.
+
+        One that would have more than `max_parts` goes without its older mentions; it may have more all the same.
+        """
+        most = MAX_MENTIONS
+        parts = self._parts(most)
+        while len(parts) > max_parts and most:
+            most //= 4
+            parts = self._parts(most)
+        return parts
+
+    def _parts(self, most: int) -> list[bytes]:
         value = {
             "members": self.members,
             "posted": self.posted,
-            "mentions": {user: _steps(seqs) for user, seqs in self.mentions.items()},
+            "mentions": {user: _steps(seqs[-most:]) for user, seqs in self.mentions.items()} if most else {},
             "deleted": _steps(self.deleted),
         }
         frame = zstandard.ZstdCompressor(level=9, write_checksum=True).compress(orjson.dumps(value))

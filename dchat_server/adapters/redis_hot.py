@@ -35,6 +35,10 @@ class RedisHotLog:
     def shard_of(self, name: str) -> int:
         return self._keys.shard(name)
 
+    async def now_ms(self) -> int:
+        seconds, micros = await self._nodes.run(0, "TIME")
+        return int(seconds) * 1000 + int(micros) // 1000
+
     async def bind(self, archive: str) -> None:
         state = self._keys.state(0)
         _, bound = await self._nodes.pipe(0, [("HSETNX", state, "archive", archive), ("HGET", state, "archive")])
