@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -44,12 +44,20 @@ SHED_MOST_SHARE = 0.5
 
 class Cluster:
     """One worker's view of the cluster and its part in it. `start` once, `stop` once; `on_control` gets every control
-    entry of the feed."""
+    entry of the feed. `leading` says how far this worker has come as the leader, see `leader.Leader.state`."""
 
-    def __init__(self, me: Member, work: Work, leadership: Leadership, board: Board) -> None:
+    def __init__(
+        self,
+        me: Member,
+        work: Work,
+        leadership: Leadership,
+        board: Board,
+        *,
+        leading: Callable[[], str] = lambda: "following",
+    ) -> None:
         self.me, self.leadership, self.board = me, leadership, board
         self._work = work
-        self._gauge = Gauge(me, work)
+        self._gauge = Gauge(me, work, leading=leading)
         self._tasks: set[asyncio.Task[None]] = set()
         self._asked_to_drain = False
         self._leaving = False

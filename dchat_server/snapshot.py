@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,8 @@ from dchat_server.ports_cluster import Leader, Leadership, Member
 
 FRESH_S = 5.0
 """A leader's report that is older says nothing about now."""
+STALLED = ("fenced", "no_archive", "no_log")
+"""A worker was elected and cannot lead; see `leader.Leader.state`."""
 
 
 @dataclass(slots=True)
@@ -50,17 +52,18 @@ def picture(
         errors.append({"part": "log", "detail": "This worker cannot read the message log."})
     leader = leader_of(leadership, heard.report)
     report = heard.report
+    workers = _workers(me, mine, leadership.members, heard.board, now_ms)
     return {
         "at": iso(now_ms),
         "worker": me.worker,
         "leader": None if leader is None else {"worker": leader.worker, "epoch": leader.fence},
         "election": {"state": leadership.state},
-        "workers": _workers(me, mine, leadership.members, heard.board, now_ms),
+        "workers": workers,
         "log": {
             "state": "ok" if log_alive else "unavailable",
             "shards": [{"shard": at, "epoch": epoch, "head": head} for at, (epoch, head) in enumerate(heads)],
         },
-        "archive": _archive(leader, report, heard),
+        "archive": _archive(leader, report, heard, [row["leading"] for row in workers if row["alive"] is not False]),
         "errors": errors,
     }
 
@@ -102,37 +105,70 @@ def _workers(
 
 _TOLD = (
     *("draining", "log_reader_alive", "messages", "deliveries", "messages_per_s", "deliveries_per_s"),
-    *("loop_lag_ms", "memory_bytes"),
+    *("loop_lag_ms", "memory_bytes", "leading"),
 )
 
 
-def _archive(leader: Leader | None, report: Mapping[str, Any] | None, heard: Heard) -> dict[str, Any]:
-    """What the leader says of the archive, and what to make of its silence."""
-    told = dict((report or {}).get("archive") or {})
-    age_ms = None if report is None else int(report["age_ms"])
-    fresh = age_ms is not None and age_ms < FRESH_S * 1000
-    of_this_term = leader is not None and report is not None and report["epoch"] == leader.fence
+def _archive(
+    leader: Leader | None, report: Mapping[str, Any] | None, heard: Heard, leading: Iterable[str]
+) -> dict[str, Any]:
+    """What the leader says of the archive, and what to make of its silence. `leading` is how far each worker that is
+    there has come as the leader."""
+    report = report or {}
+    told = report.get("archive") or {}
+    fresh = bool(report) and report["age_ms"] < FRESH_S * 1000
+    stalled = [state for state in leading if state in STALLED]
     if heard.error:
         state = "unknown"
+    elif stalled:
+        state = stalled[0]
     elif leader is None:
         state = "no_leader"
+    elif fresh and report["epoch"] == leader.fence:
+        state = _reported(report)
     else:
-        state = str(told.get("state") or "starting") if fresh and of_this_term else "silent"
-    error = told.get("last_error")
+        state = "silent"
+    error, restore = told.get("last_error"), report.get("restore") or {}
     return {
         "state": state,
-        "as_of": None if report is None else iso(int(report["at"])),
+        "as_of": iso(int(report["at"])) if report else None,
         "lag_messages": told.get("lag"),
         "lag_s": told.get("lag_s"),
         "rooms_dirty": told.get("dirty_rooms"),
         "rooms_stuck": told.get("stuck_rooms"),
+        "people_waiting": (report.get("people") or {}).get("waiting"),
+        "shards_behind": restore.get("behind"),
         "slowest": [{name: row.get(name) for name in _ROOM} for row in told.get("slowest", ())],
         "stuck": [{**row, "since": iso(row["since"])} for row in told.get("stuck", ())],
         "archived": told.get("archived"),
         "write_units": told.get("write_units"),
         "last_error": error and {"at": iso(error["at"]), "room": error["room"] or None, "detail": error["what"]},
-        "shards": (report or {}).get("marks"),
+        "duties": [_duty(name, duty) for name, duty in _duties(report).items()],
     }
 
 
 _ROOM = ("room", "watermark", "head", "lag", "lag_s")
+
+
+def _reported(report: Mapping[str, Any]) -> str:
+    """The leader's report in a word: the worst that it says."""
+    if any(duty["stuck"] or (duty["failures"] and not duty["running"]) for duty in _duties(report).values()):
+        return "duty_failing"
+    state = (report.get("archive") or {}).get("state", "waiting")
+    if state != "ok":
+        return "starting" if state == "waiting" else str(state)
+    if (report.get("restore") or {}).get("behind"):
+        return "restoring"
+    if (report.get("people") or {}).get("state", "ok") != "ok":
+        return "people_unsaved"
+    return "ok"
+
+
+def _duties(report: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    duties: Mapping[str, Mapping[str, Any]] = (report.get("leader") or {}).get("duties") or {}
+    return duties
+
+
+def _duty(name: str, duty: Mapping[str, Any]) -> dict[str, Any]:
+    failed = {"at": iso(duty["at"]), "detail": duty["error"]} if duty["error"] else None
+    return {**{key: duty[key] for key in ("running", "failures", "stuck")}, "duty": name, "last_error": failed}

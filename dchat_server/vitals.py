@@ -45,6 +45,8 @@ class Facts:
     deliveries_per_s: float
     loop_lag_ms: float
     memory_bytes: int | None
+    leading: str
+    """How far it has come as the leader, see `leader.Leader.state`."""
 
     def wire(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}
@@ -53,8 +55,14 @@ class Facts:
 class Gauge:
     """A worker's facts, read off its own counters; rates come from what they were at the look before."""
 
-    def __init__(self, me: Member, work: Work, clock: Callable[[], float] = time.monotonic) -> None:
-        self._me, self._work, self._clock = me, work, clock
+    def __init__(
+        self,
+        me: Member,
+        work: Work,
+        clock: Callable[[], float] = time.monotonic,
+        leading: Callable[[], str] = lambda: "following",
+    ) -> None:
+        self._me, self._work, self._clock, self._leading = me, work, clock, leading
         self._began = self._before_at = clock()
         self._before = (0, 0)
         self.loop_lag_ms = 0.0
@@ -89,6 +97,7 @@ class Gauge:
             deliveries_per_s=round(rates[1], 1),
             loop_lag_ms=round(self.loop_lag_ms, 1),
             memory_bytes=memory_bytes(),
+            leading=self._leading(),
         )
 
 

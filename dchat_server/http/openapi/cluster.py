@@ -31,8 +31,14 @@ _ARCHIVE_STATES = {
     "starting": "a new leader has not looked around yet",
     "archive_unavailable": "the archive does not answer: all rooms wait",
     "log_unavailable": "the message log does not answer the leader: all rooms wait",
+    "restoring": "the message log lost data, which is being brought back",
+    "people_unsaved": "accounts or read markers could not be saved lately",
+    "duty_failing": "a duty of the leader fails, see `duties`",
     "stuck_rooms": "some rooms cannot be archived, see `stuck`; the others go on",
     "no_leader": "nobody leads, so nothing is archived",
+    "no_archive": "a worker was elected, and cannot lead before the archive answers",
+    "no_log": "a worker was elected, and cannot lead before the message log answers",
+    "fenced": "the election gives lower epochs than the archive has seen: ZooKeeper was wiped",
     "silent": "there is a leader, which has not reported for 5 s",
     "unknown": "the leader's report cannot be read",
 }
@@ -55,6 +61,7 @@ _EXAMPLE_WORKER = {
     "deliveries_per_s": 2031.0,
     "loop_lag_ms": 1.2,
     "memory_bytes": 71303168,
+    "leading": "leading",
     "heard_ms": 412,
 }
 _EXAMPLE = {
@@ -71,12 +78,14 @@ _EXAMPLE = {
         "lag_s": 3.1,
         "rooms_dirty": 2,
         "rooms_stuck": 0,
+        "people_waiting": 0,
+        "shards_behind": [],
         "slowest": [{"room": "lobby", "watermark": 9080, "head": 9120, "lag": 40, "lag_s": 3.1}],
         "stuck": [],
         "archived": {"events": 9080, "messages": 9001, "chunks": 46, "chunk_bytes": 310400, "commits": 41},
         "write_units": 0,
         "last_error": None,
-        "shards": [{"shard": 0, "epoch": 1795413600, "offset": 9080}],
+        "duties": [{"duty": "compactor", "running": True, "failures": 0, "stuck": False, "last_error": None}],
     },
     "errors": [],
 }
@@ -104,6 +113,8 @@ _STATS = {
     "lag": {"messages": 40, "seconds": 3.1},
     "errors": [],
 }
+
+_LEADING = ("following", "raising", "leading", "no_archive", "no_log", "fenced")
 
 
 def _number(description: str = "") -> Json:
@@ -136,6 +147,7 @@ def schemas() -> Json:
         "messages": _known(whole("Messages it has stored since it started.")),
         "deliveries": _known(whole("Events it has written to streams since it started.")),
         "memory_bytes": _known(whole("Memory it has resident.")),
+        "leading": _known(word(*_LEADING, description="How far it has come as the leader.")),
         "heard_ms": _known(whole("How long ago it said all this.")),
     }
     leader = _known(ref("Leader") | {"description": "null: nobody leads, or nobody can say who."})
@@ -193,7 +205,13 @@ def _archive_schema() -> Json:
     }
     totals = ("events", "messages", "chunks", "chunk_bytes", "commits")
     error = {"at": ref("Time"), "room": _known(ref("Name")), "detail": text()}
-    place = {"shard": whole(), "epoch": whole(), "offset": whole()}
+    duty = {
+        "duty": text("Its name."),
+        "running": flag(),
+        "failures": whole("How often it failed and was started again."),
+        "stuck": flag("It did not end with an earlier term."),
+        "last_error": _known(obj("at detail", {"at": ref("Time"), "detail": text()})),
+    }
     members = {
         "state": word(*_ARCHIVE_STATES, description=f"{states}."),
         "as_of": _known(moment("When the leader reported this.")),
@@ -201,12 +219,14 @@ def _archive_schema() -> Json:
         "lag_s": _number("The age of the oldest event that is not archived, in seconds."),
         "rooms_dirty": _known(whole("Rooms that have such events.")),
         "rooms_stuck": _known(whole("Rooms that cannot go on by themselves.")),
+        "people_waiting": _known(whole("People whose record is to be saved.")),
+        "shards_behind": _known(listed(whole(), "Shards of the message log that lost data and do not have it back.")),
         "slowest": listed(obj(" ".join(slow), slow), "Rooms that wait longest."),
         "stuck": listed(obj(" ".join(stuck), stuck), "Rooms that cannot go on, and why."),
         "archived": _known(obj(" ".join(totals), {name: whole() for name in totals}, "Since the leader started.")),
         "write_units": _number("DynamoDB's write units the leader has used since it started; 0 with SQLite."),
         "last_error": _known(obj(" ".join(error), error, "The last thing that went wrong.")),
-        "shards": _known(listed(obj(" ".join(place), place), "How far the archive knows each shard's feed.")),
+        "duties": listed(obj(" ".join(duty), duty), "What the leader does, and how it goes."),
     }
     return obj(" ".join(members), members, "As the leader reports it once a second.")
 

@@ -286,7 +286,8 @@ async def test_how_far_each_shard_was_read_is_told() -> None:
         assert (told["log"]["state"], told["errors"][0]["part"]) == ("unavailable", "log")
 
 
-REPORT = {
+DUTY = {"running": True, "failures": 0, "error": "", "at": 0, "stuck": False}
+REPORT: dict[str, Any] = {
     "worker": "w2",
     "epoch": 7,
     "archive": {
@@ -333,6 +334,44 @@ def test_each_way_the_archive_can_stall_has_a_word(
     if report is not None:  # however old it is: it is shown with its time
         assert (told["lag_messages"], told["rooms_stuck"], told["as_of"]) == (40, 1, "2025-11-24T16:00:00.000Z")
         assert told["last_error"] == {"at": "2025-11-24T16:00:00.000Z", "room": "den", "detail": "no chunk"}
+
+
+@pytest.mark.parametrize(
+    ("parts", "state"),
+    [
+        ({}, "ok"),
+        ({"archive": {"state": "waiting"}}, "starting"),
+        ({"archive": {}}, "starting"),
+        ({"archive": {"state": "archive_unavailable"}}, "archive_unavailable"),
+        ({"restore": {"behind": [3]}}, "restoring"),
+        ({"people": {"state": "failing", "waiting": 3}}, "people_unsaved"),
+        (
+            {"leader": {"duties": {"compactor": {**DUTY, "running": False, "failures": 1, "error": "x"}}}},
+            "duty_failing",
+        ),
+        ({"leader": {"duties": {"compactor": {**DUTY, "stuck": True}}}}, "duty_failing"),
+        ({"leader": {"duties": {"walk": {**DUTY, "running": False}}}}, "ok"),  # it has no more to do
+        ({"leader": {"duties": {"walk": {**DUTY, "failures": 9, "error": "x"}}}}, "ok"),  # it runs again
+    ],
+)
+def test_the_worst_that_the_leader_reports_is_the_state(parts: dict[str, Any], state: str) -> None:
+    report = {"worker": "w2", "epoch": 7, "at": 1, "age_ms": 1, "archive": {"state": "ok"}, **parts}
+    assert standing(FakeLeadership(Leader("w2", 7), []), report)["state"] == state
+
+
+@pytest.mark.parametrize("stalled", ["fenced", "no_archive", "no_log"])
+def test_a_worker_that_was_elected_and_cannot_lead_says_why(stalled: str) -> None:
+    board = {"w2": {"leading": stalled, "age_ms": 3}, "w1": {"leading": "following", "age_ms": 3}}
+    told = picture(
+        now_ms=1,
+        me=ME,
+        mine={"leading": "following"},
+        leadership=FakeLeadership(None, []),
+        heard=Heard(board, {**REPORT, "age_ms": 100}),
+        heads=[],
+        log_alive=True,
+    )
+    assert told["archive"]["state"] == stalled
 
 
 def test_a_report_of_a_term_that_is_over_says_nothing_about_now() -> None:
