@@ -6,44 +6,48 @@ import asyncio
 import gc
 import os
 import signal
+import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import structlog
 from aiohttp import web
 
+from dchat_server import __version__, backends
 from dchat_server.accounts import Accounts
-from dchat_server.adapters.redis_accounts import RedisAccountStore
-from dchat_server.adapters.redis_durability import Durability
 from dchat_server.adapters.redis_feed import RedisFeed, position_at
 from dchat_server.adapters.redis_limits import RedisLimits
-from dchat_server.adapters.redis_nodes import RedisNodes
-from dchat_server.adapters.redis_room_log import RedisRoomLog
-from dchat_server.adapters.redis_rooms import RedisRoomStore
 from dchat_server.adapters.redis_slots import RedisSlotStore
 from dchat_server.attach import Opener
+from dchat_server.backends import START_S
+from dchat_server.cluster import Cluster
 from dchat_server.config import Config
 from dchat_server.cursor import Cursor
+from dchat_server.dashboards import Dashboards
 from dchat_server.drain import send_away
 from dchat_server.errors import BackendUnavailable, ClusterMismatch
 from dchat_server.history import History
 from dchat_server.http import front
 from dchat_server.http.ops import REGISTRY, registry_of
-from dchat_server.http.parts import ACCOUNTS, CONFIG, LIMITER, SLOTS
+from dchat_server.http.parts import ACCOUNTS, CLUSTER, CONFIG, DASHBOARDS, INSPECTOR, LIMITER, SLOTS
 from dchat_server.http.problems import problems
 from dchat_server.http.routes import add_routes
 from dchat_server.http.worker import WORKER, Worker
 from dchat_server.hub import Hub
+from dchat_server.inspection import Inspector, Progress
 from dchat_server.limits import UserLimits
 from dchat_server.model import Control, iso
 from dchat_server.passwords import Passwords
+from dchat_server.ports_cluster import Member
 from dchat_server.publish import Publisher
 from dchat_server.pump import Pump
 from dchat_server.rooms import Rooms
 from dchat_server.slots import REFRESH_S, Slots
 from dchat_server.stream import REPLAYING
+from dchat_server.verify import verify
 from dchat_server.wire import control_frame
 
 log = structlog.get_logger("dchat.worker")
@@ -56,91 +60,97 @@ TRUST_S = 3.0
 SPARE_FILES = 256
 """File descriptors kept for requests, Redis and the log: with none left, not even a 503 could be given."""
 LISTEN_BACKLOG = 4096
-START_S = 30.0
 
 
 @asynccontextmanager
 async def running_worker(config: Config, redis_url: str, name: str) -> AsyncIterator[web.Application]:
     """A worker's application with everything behind it running. Raises BackendUnavailable, ClusterMismatch."""
-    nodes = RedisNodes(redis_url, config.shards, durability=Durability(config.ack, always_synced=config.embedded))
-    await _first_answer(nodes)
-    room_log, room_store, feed = RedisRoomLog(nodes), RedisRoomStore(nodes), RedisFeed(nodes)
-    buckets, passwords = RedisLimits(nodes), Passwords()
-    limits = UserLimits(
-        buckets,
-        messages_per_s=config.rate_messages,
-        messages_burst=config.rate_burst,
-        rooms_per_day=config.rooms_per_day,
-    )
-    accounts = Accounts(
-        RedisAccountStore(nodes),
-        buckets,
-        passwords,
-        shards=config.shards,
-        registration=config.registration,
-        logins_per_minute=config.login_per_minute,
-    )
-    slots = Slots(RedisSlotStore(nodes), name, config.streams_per_user)
+    async with backends.opened(config, redis_url, name) as parts:
+        nodes = parts.nodes
+        feed, buckets = RedisFeed(nodes), RedisLimits(nodes)
+        limits = UserLimits(
+            buckets,
+            messages_per_s=config.rate_messages,
+            messages_burst=config.rate_burst,
+            rooms_per_day=config.rooms_per_day,
+        )
+        accounts = Accounts(
+            parts.account_store,
+            buckets,
+            Passwords(),
+            shards=config.shards,
+            registration=config.registration,
+            logins_per_minute=config.login_per_minute,
+        )
+        slots = Slots(RedisSlotStore(nodes), name, config.streams_per_user)
 
-    def on_control(control: Control) -> None:
-        accounts.on_control(control)
+        def on_control(control: Control) -> None:
+            accounts.on_control(control)
+            cluster.on_control(control)
 
-    positions = await feed.start(backlog=1000)
-    hub = Hub(
-        [positions[shard] for shard in range(config.shards)],
-        nodes.keys.shard,
-        on_control=on_control,
-        slots=PING_SLOTS,
-    )
-    pump = Pump(feed, hub, room_log, on_break=lambda: worker.spawn(_close_dead(worker, accounts)))
-    history = History(room_log)
-    worker = Worker(
-        name=name,
-        config=config,
-        hub=hub,
-        pump=pump,
-        opener=Opener(hub, pump, room_log, room_store, nodes.state, name),
-        publisher=Publisher(room_log, history, limits.messages, max_message_bytes=config.max_message_bytes),
-        history=history,
-        rooms=Rooms(room_store, room_log),
-        started=time.monotonic(),
-        max_streams=stream_limit(config),
-    )
-    app = web.Application(middlewares=[problems], client_max_size=config.max_batch_bytes)
-    app[WORKER] = worker
-    app[ACCOUNTS], app[LIMITER], app[SLOTS], app[CONFIG] = accounts, limits, slots, config
-    app[REGISTRY] = registry_of(worker)
-    add_routes(app)
-    pump.start()
-    worker.spawn(_tick(worker, accounts))
-    worker.spawn(_refresh(slots, accounts))
-    try:
-        heads = [position_at(nodes.state(shard), nodes.state(shard).head) for shard in range(config.shards)]
-        await pump.reach(Cursor(tuple(heads)), START_S)  # the backlog is for the windows, and news to nobody
-        yield app
-    finally:
-        for task in list(worker.tasks):
-            task.cancel()
-        await asyncio.gather(*worker.tasks, return_exceptions=True)
-        await room_log.settle()
-        await pump.stop()
-        await slots.stop()
-        accounts.stop()
-        await nodes.stop()
+        positions = await feed.start(backlog=1000)
+        hub = Hub(
+            [positions[shard] for shard in range(config.shards)],
+            nodes.keys.shard,
+            on_control=on_control,
+            slots=PING_SLOTS,
+        )
+        pump = Pump(feed, hub, parts.timeline, on_break=lambda: worker.spawn(_close_dead(worker, accounts)))
+        history = History(parts.timeline)
+        worker = Worker(
+            name=name,
+            config=config,
+            hub=hub,
+            pump=pump,
+            opener=Opener(hub, pump, parts.timeline, parts.room_store, nodes.state, name),
+            publisher=Publisher(parts.timeline, history, limits.messages, max_message_bytes=config.max_message_bytes),
+            history=history,
+            rooms=Rooms(parts.room_store, parts.timeline),
+            started=time.monotonic(),
+            max_streams=stream_limit(config),
+        )
+        me = Member(name, address_of(config), __version__, int(time.time() * 1000), 0)
+        cluster = Cluster(me, worker, parts.leadership, parts.board)
+        dashboards = Dashboards(
+            cluster, is_revoked=accounts.is_revoked, dead_among=accounts.dead_among, ping_s=config.ping_interval_s
+        )
 
+        async def verified(room: str, progress: Progress) -> Mapping[str, Any]:
+            return await verify(parts.archive, parts.hot, room, progress)
 
-async def _first_answer(nodes: RedisNodes) -> None:
-    """Wait for Redis for `START_S`: in a cluster that comes up, workers may well be first."""
-    deadline = time.monotonic() + START_S
-    while True:
+        app = web.Application(middlewares=[problems], client_max_size=config.max_batch_bytes)
+        app[WORKER] = worker
+        app[ACCOUNTS], app[LIMITER], app[SLOTS], app[CONFIG] = accounts, limits, slots, config
+        app[CLUSTER], app[DASHBOARDS] = cluster, dashboards
+        app[INSPECTOR] = Inspector(parts.hot, parts.archive, verified)
+        app[REGISTRY] = registry_of(worker)
+        add_routes(app)
+        pump.start()
+        worker.spawn(_tick(worker, accounts))
+        worker.spawn(_refresh(slots, accounts))
+        worker.spawn(dashboards.run())
         try:
-            await nodes.start()
-            return
-        except BackendUnavailable as error:
-            if time.monotonic() > deadline:
-                raise
-            log.warning("waiting_for_redis", error=str(error.__cause__ or error))
-            await asyncio.sleep(0.2)
+            heads = [position_at(nodes.state(shard), nodes.state(shard).head) for shard in range(config.shards)]
+            await pump.reach(Cursor(tuple(heads)), START_S)  # the backlog is for the windows, and news to nobody
+            cluster.start()
+            await parts.leadership.start(me)
+            worker.spawn(parts.leader.run())
+            yield app
+        finally:
+            await parts.leadership.stop()  # first, so that another leads while this one still drains
+            for task in list(worker.tasks):
+                task.cancel()
+            await asyncio.gather(*worker.tasks, return_exceptions=True)
+            await cluster.stop()
+            await pump.stop()
+            await slots.stop()
+            accounts.stop()
+
+
+def address_of(config: Config) -> str:
+    """Where the other workers and operators would find this one: host:port."""
+    host = socket.gethostname() if config.host in ("0.0.0.0", "::") else config.host  # noqa: S104
+    return f"{host}:{config.port}"
 
 
 async def _tick(worker: Worker, accounts: Accounts) -> None:
@@ -252,6 +262,7 @@ async def _serve(config: Config, redis_url: str, worker_id: str, on_ready: Calla
             app[WORKER].draining = True
             if config.reuse_port:
                 await site.stop()  # the other workers of this port take what comes now
+            app[DASHBOARDS].send_away()
             await _drain(app[WORKER], signum)
             await runner.cleanup()
     except (BackendUnavailable, ClusterMismatch) as error:

@@ -128,9 +128,14 @@ class Opener:
                         self._told(shard, [item.event for item in page], reached)
                         yield [item.frame() for item in page], Cursor(tuple(reached))
                 else:
-                    async for events in self._from_logs(rooms, start.offset, end):
+                    given_up: list[dict[str, Any]] = []
+                    async for events in self._from_logs(rooms, start.offset, end, given_up):
+                        frames = [wire.event_frame(event) for event in events]
+                        if given_up:
+                            frames.insert(0, wire.control_frame("gap", rooms=list(given_up), refetch=True))
+                            given_up.clear()
                         self._told(shard, events, reached)
-                        yield [wire.event_frame(event) for event in events], Cursor(tuple(reached))
+                        yield frames, Cursor(tuple(reached))
             reached[shard] = end
 
     def _told(self, shard: int, events: Sequence[Event], reached: list[Position]) -> None:
@@ -140,8 +145,11 @@ class Opener:
             self._hub.saw(event.room, event.seq)
         reached[shard] = Position(events[-1].epoch, events[-1].offset)
 
-    async def _from_logs(self, rooms: list[str], after: int, end: Position) -> AsyncIterator[list[Event]]:
-        """Events of these rooms behind offset `after` up to `end`, by offset, in pages. Memory: one page a room."""
+    async def _from_logs(
+        self, rooms: list[str], after: int, end: Position, given_up: list[dict[str, Any]]
+    ) -> AsyncIterator[list[Event]]:
+        """Events of these rooms behind offset `after` up to `end`, by offset, in pages. Memory: one page a room. Before
+        the first page, `given_up` gets a gap for each room whose retention took events from among them."""
         size = max(20, 2 * PAGE // len(rooms))
         heads: list[tuple[int, str, int]] = []
         pages: dict[str, list[Event]] = {}
@@ -153,7 +161,9 @@ class Opener:
                 heapq.heappush(heads, (page[0].offset, room, page[0].seq))
 
         async def begin(room: str) -> None:
-            first, head = await self._log.locate(room, offset=after)
+            first, head, gone = await self._log.locate(room, offset=after)
+            if gone:
+                given_up.append({"room": room, "from": 1, "to": gone})
             if first <= head:
                 await fetch(room, first - 1)
 
@@ -210,7 +220,7 @@ class Opener:
                 base = epochs.bases[position.epoch]
                 opened.start[shard] = Position(position.epoch, base)
                 for room in rooms:
-                    first, head = await self._log.locate(room, offset=base)
+                    first, head, _ = await self._log.locate(room, offset=base)
                     opened.gaps.append({"room": room, "from": first, "to": max(first, head)})
             elif position.epoch < opened.end.positions[shard].epoch:
                 opened.start[shard] = position
@@ -247,7 +257,7 @@ class Opener:
 
     async def _start_since(self, opened: Opened, since_ms: int) -> None:
         for room in opened.rooms:
-            first, head = await self._log.locate(room, since_ms=since_ms)
+            first, head, _ = await self._log.locate(room, since_ms=since_ms)
             if first > head:
                 continue
             (event,) = await self._log.read(room, first - 1, 1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from dchat_server.chunk import State
 from dchat_server.errors import ChatError
@@ -17,7 +17,21 @@ from dchat_server.model import Control, Draft, Event, Message, Position, Room, S
 
 
 class Trimmed(Exception):
-    """What was asked for is not in the log (any more): it begins behind it. The archive has it."""
+    """What was asked for is not in the log (any more), which begins behind it: the archive has it. `place` is what the
+    log alone knows, where a place was asked for."""
+
+    def __init__(self, place: Place | None = None) -> None:
+        super().__init__("the log begins behind what was asked for")
+        self.place = place or Place(0, 0)
+
+
+class Place(NamedTuple):
+    """Where in a room to begin: `first` seq and the room's `head`. Events up to `given_up` were wanted as well, and are
+    gone: they were older than the room keeps them."""
+
+    first: int
+    head: int
+    given_up: int = 0
 
 
 class Moved(Exception):
@@ -112,8 +126,9 @@ class RoomLog(Protocol):
         """How far the room goes; None when there is no such room. One round trip."""
         ...
 
-    async def locate(self, room: str, *, offset: int | None = None, since_ms: int | None = None) -> tuple[int, int]:
-        """The first seq past a feed offset, or not older than a time; and the head. head + 1 when there is none."""
+    async def locate(self, room: str, *, offset: int | None = None, since_ms: int | None = None) -> Place:
+        """The first seq past a feed offset, or not older than a time; head + 1 when there is none. The log alone raises
+        Trimmed when an event that left it may be wanted."""
         ...
 
     async def present(self, events: Sequence[Event]) -> list[Message]:

@@ -128,8 +128,7 @@ class Pump:
         for room in self._hub.rooms_on(shard):
             while room not in kept:
                 try:
-                    first, _ = await self._log.locate(room, offset=offset)
-                    kept[room] = max(first - 1, 0)
+                    kept[room] = max((await self._log.locate(room, offset=offset)).first - 1, 0)
                 except ChatError as error:
                     log.warning("loss_unknown", shard=shard, error=str(error))
                     await asyncio.sleep(0.2)

@@ -200,6 +200,8 @@ class Rooms:
         if seq < seat.room.head:
             events = await self._log.read(room, seq - 1, 1) if seq > 0 else []
             messages = events[0].messages if events else 0
+            if events and events[0].seq > seq:  # what lay there was given up: count up to the first that is kept
+                messages -= events[0].type == "message"
         marker = Marker(seq, messages, seat.room.head, back)
         (old,) = await self._store.markers(user, (room,))
         still_back = old is not None and old.back and not back and seq < old.head  # see lua/mark_read.lua

@@ -22,7 +22,7 @@ import structlog
 from dchat_server import chunk as chunks
 from dchat_server.errors import ArchiveUnavailable, ChatError
 from dchat_server.model import Draft, Event, Message, Sent
-from dchat_server.ports import Amendment, Archived, Edge, RoomLog, Trimmed
+from dchat_server.ports import Amendment, Archived, Edge, Place, RoomLog, Trimmed
 from dchat_server.ports_archive import Archive, Chunk
 
 AT_ONCE = 3
@@ -82,22 +82,21 @@ class Timeline:
             out += await self._archived_back(room, top, limit - len(out), edge)
         return out
 
-    async def locate(self, room: str, *, offset: int | None = None, since_ms: int | None = None) -> tuple[int, int]:
-        first, head = await self._log.locate(room, offset=offset, since_ms=since_ms)
-        edge = await self._log.edge(room) if head else None
-        if edge is None or first > edge.first or edge.first <= edge.floor:
-            return first, head
-        cut_offset, cut_ts = edge.cut
-        if (offset is not None and 0 < cut_offset <= offset) or (since_ms is not None and 0 < cut_ts < since_ms):
-            return first, head  # even the last one that left the log lies before
+    async def locate(self, room: str, *, offset: int | None = None, since_ms: int | None = None) -> Place:
+        try:
+            return await self._log.locate(room, offset=offset, since_ms=since_ms)
+        except Trimmed as error:
+            place = error.place
         found = await self._archive.find(room, offset=offset, ts=since_ms)
         if found is None:
-            return first, head
-        for row in chunks.decode(room, found.data):
-            event = row.event
+            return place._replace(given_up=0)
+        floor = place.given_up + 1
+        for event, _ in chunks.decode(room, found.data):
             if event.offset > offset if offset is not None else event.ts >= (since_ms or 0):
-                return min(max(event.seq, edge.floor), first), head
-        return first, head
+                # Where it begins exactly at the floor, more may have been wanted: better told once too often.
+                given_up = floor - 1 if event.seq <= floor else 0
+                return Place(min(max(event.seq, floor), place.first), place.head, given_up)
+        return place._replace(given_up=0)
 
     async def _archived(self, room: str, seq: int, limit: int, edge: Edge) -> list[Event]:
         """Events from `seq` on up to the watermark, dense; from later on when retention took the first of them."""

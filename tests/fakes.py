@@ -18,7 +18,7 @@ import orjson
 from dchat_server import wire
 from dchat_server.errors import ChatError
 from dchat_server.model import Control, Draft, Event, Message, Position, Room, Sent, shard_of
-from dchat_server.ports import Amendment, Batch, Edge, Lost, Marker, Overtaken, Seat
+from dchat_server.ports import Amendment, Batch, Edge, Lost, Marker, Overtaken, Place, Seat
 
 SHARDS = 4
 
@@ -324,14 +324,14 @@ class MemoryRoomLog:
         ]
         return Edge(len(log), 0, 1, 1, (0, 0), epochs) if log else None
 
-    async def locate(self, room: str, *, offset: int | None = None, since_ms: int | None = None) -> tuple[int, int]:
+    async def locate(self, room: str, *, offset: int | None = None, since_ms: int | None = None) -> Place:
         log = self._log(await self._nodes.turn(), room)
         if not log:
-            return 0, 0
+            return Place(0, 0)
         for event in log:
             if event.offset > offset if offset is not None else event.ts >= (since_ms or 0):
-                return event.seq, len(log)
-        return len(log) + 1, len(log)
+                return Place(event.seq, len(log))
+        return Place(len(log) + 1, len(log))
 
     async def present(self, events: Sequence[Event]) -> list[Message]:
         cluster = await self._nodes.turn()

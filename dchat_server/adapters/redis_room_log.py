@@ -17,7 +17,7 @@ from dchat_server.adapters.redis_wire import Value
 from dchat_server.chunk import Row
 from dchat_server.errors import FAILURES, ChatError
 from dchat_server.model import Draft, Event, Message, Sent
-from dchat_server.ports import Amendment, Archived, Edge, Moved, Trimmed
+from dchat_server.ports import Amendment, Archived, Edge, Moved, Place, Trimmed
 
 CLIENT_KEY_S = 24 * 3600
 """How long a sender's own idempotency key holds."""
@@ -138,12 +138,15 @@ class RedisRoomLog:
         head, watermark, floor, first, _, offset, ts, epochs = reply
         return Edge(head, watermark, floor, first, (int(offset), int(ts)), parse_epochs(epochs))
 
-    async def locate(self, room: str, *, offset: int | None = None, since_ms: int | None = None) -> tuple[int, int]:
+    async def locate(self, room: str, *, offset: int | None = None, since_ms: int | None = None) -> Place:
         what, value = ("offset", offset) if offset is not None else ("ts", since_ms or 0)
-        first, head = await self._look(room, "locate", what, value or 0)
+        first, head, trimmed, floor = await self._look(room, "locate", what, value or 0)
         if not head and await self._missing.rooms((room,)):
-            first, head = await self._look(room, "locate", what, value or 0)
-        return int(first), int(head)
+            first, head, trimmed, floor = await self._look(room, "locate", what, value or 0)
+        if trimmed:
+            # Where nothing but what retention took lies before the log, there is nothing more to be found.
+            raise Trimmed(Place(int(first), int(head), int(floor) - 1))
+        return Place(int(first), int(head))
 
     async def present(self, events: Sequence[Event]) -> list[Message]:
         if not events:

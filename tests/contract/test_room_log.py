@@ -236,7 +236,7 @@ async def test_a_room_nobody_made_reads_as_empty(ports: Ports) -> None:
     assert await ports.log.read("nowhere", 0, 10) == []
     assert await ports.log.read_back("nowhere", None, 10) == []
     assert await ports.log.read_back("nowhere", 5, 10) == []
-    assert await ports.log.locate("nowhere", offset=0) == (0, 0)
+    assert await ports.log.locate("nowhere", offset=0) == (0, 0, 0)
     assert await ports.log.present([]) == []
 
 
@@ -274,10 +274,10 @@ async def test_locating_finds_what_a_linear_scan_finds(place: Place) -> None:
         epochs.append(len({event.epoch for event in events}))
         for offset in range(events[-1].offset + 2):
             first = next((event.seq for event in events if event.offset > offset), len(events) + 1)
-            assert await ports.log.locate(room, offset=offset) == (first, len(events))
+            assert await ports.log.locate(room, offset=offset) == (first, len(events), 0)
         for ts in sorted({event.ts + step for event in events for step in (-1, 0, 1)}):
             first = next((event.seq for event in events if event.ts >= ts), len(events) + 1)
-            assert await ports.log.locate(room, since_ms=ts) == (first, len(events))
+            assert await ports.log.locate(room, since_ms=ts) == (first, len(events), 0)
     assert max(epochs) > 2
 
 

@@ -14,7 +14,7 @@ from dchat_server.cursor import Cursor
 from dchat_server.errors import BackendUnavailable
 from dchat_server.hub import Hub, Stream
 from dchat_server.model import Event, Position
-from dchat_server.ports import Batch, FeedDown, Lost, Overtaken
+from dchat_server.ports import Batch, FeedDown, Lost, Overtaken, Place
 from dchat_server.pump import Pump, _slices
 from tests.fakes import MemoryCluster, MemoryFeed, MemoryNodes, MemoryRoomLog, MemoryRoomStore
 from tests.property.sse import decode
@@ -257,12 +257,12 @@ async def test_a_log_that_does_not_answer_delays_the_news_of_a_loss_and_loses_no
 ) -> None:
     tries = 0
 
-    async def locate(self: MemoryRoomLog, room: str, **where: int) -> tuple[int, int]:
+    async def locate(self: MemoryRoomLog, room: str, **where: int) -> Place:
         nonlocal tries
         tries += 1
         if tries < 3:
             raise BackendUnavailable
-        return 1, 0
+        return Place(1, 0)
 
     monkeypatch.setattr(MemoryRoomLog, "locate", locate)
     async with Setting(Script()) as here:

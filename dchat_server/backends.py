@@ -1,0 +1,202 @@
+"""What a worker stands on, opened and closed together: the message log in Redis, the archive, the election.
+
+With `app.py` the only file that knows every adapter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+
+from dchat_server.adapters.local_leadership import LocalLeadership
+from dchat_server.adapters.redis_accounts import RedisAccountStore
+from dchat_server.adapters.redis_board import RedisBoard
+from dchat_server.adapters.redis_durability import Durability
+from dchat_server.adapters.redis_hot import RedisHotLog
+from dchat_server.adapters.redis_missing import Missing
+from dchat_server.adapters.redis_nodes import RedisNodes
+from dchat_server.adapters.redis_people import RedisPeople
+from dchat_server.adapters.redis_restore import RedisRestorer
+from dchat_server.adapters.redis_room_log import RedisRoomLog
+from dchat_server.adapters.redis_rooms import RedisRoomStore
+from dchat_server.compactor import Compactor
+from dchat_server.config import Config
+from dchat_server.errors import ArchiveUnavailable, BackendUnavailable
+from dchat_server.keeper import Keeper
+from dchat_server.leader import Duty, Leader
+from dchat_server.ports_archive import Archive
+from dchat_server.ports_cluster import Leadership
+from dchat_server.reaper import Reaper
+from dchat_server.rebalance import Rebalance
+from dchat_server.restore import Recall, Walk
+from dchat_server.retention import Retention
+from dchat_server.timeline import Timeline
+
+log = structlog.get_logger("dchat.worker")
+
+START_S = 30.0
+ARCHIVE_START_S = 5.0
+
+
+@dataclass
+class Backends:
+    """The parts a worker is made of, by port."""
+
+    nodes: RedisNodes
+    room_log: RedisRoomLog
+    timeline: Timeline
+    room_store: RedisRoomStore
+    account_store: RedisAccountStore
+    archive: Archive
+    hot: RedisHotLog
+    restorer: RedisRestorer
+    board: RedisBoard
+    leadership: Leadership
+    leader: Leader
+    compactor: Compactor
+    retention: Retention
+    keeper: Keeper
+    rebalance: Rebalance
+
+
+@asynccontextmanager
+async def opened(config: Config, redis_url: str, worker: str) -> AsyncIterator[Backends]:
+    """All of it, running but for the election, which app.py starts when the worker can be reached.
+
+    Redis must answer within `START_S`; the archive may be away, for then only old messages and compaction wait. Raises
+    BackendUnavailable, ClusterMismatch.
+    """
+    archive = archive_for(config)
+    durability = Durability(config.ack, always_synced=config.embedded)
+    nodes = RedisNodes(redis_url, config.shards, durability=durability, marks=archive.marks)
+    try:
+        archive_there = await _archive_answers(archive)
+        await _log_answers(nodes)
+        parts = _put_together(config, nodes, archive, worker)
+        if archive_there:
+            await parts.hot.bind(await archive.identity())
+        yield parts
+        await parts.room_log.settle()
+    finally:
+        await nodes.stop()
+        await archive.stop()
+
+
+def archive_for(config: Config) -> Archive:
+    """The archive these settings ask for."""
+    if config.dynamodb_table is None:
+        from dchat_server.adapters.sqlite_archive import SqliteArchive
+
+        return SqliteArchive(config.data_dir / "archive.sqlite3", config.shards)
+    from dchat_server.adapters.dynamodb_archive import DynamoDbArchive  # boto3 takes a while to import
+
+    return DynamoDbArchive(
+        config.dynamodb_table, config.shards, endpoint=config.dynamodb_endpoint, region=config.dynamodb_region
+    )
+
+
+def leadership_for(config: Config, archive: Archive) -> Leadership:
+    """The election these settings ask for."""
+    if config.zookeeper is None:
+
+        async def next_fence() -> int:
+            return await archive.fence() + 1
+
+        return LocalLeadership(config.data_dir / "leader.lock", next_fence)
+    from dchat_server.adapters.zookeeper import ZooKeeperLeadership
+    from dchat_server.adapters.zookeeper_client import Access
+
+    paths = (config.zookeeper_ca, config.zookeeper_cert, config.zookeeper_key)
+    ca, cert, key = (None if path is None else str(path) for path in paths)
+    return ZooKeeperLeadership(
+        Access(config.zookeeper, config.zookeeper_session_s, digest=config.zookeeper_auth, ca=ca, cert=cert, key=key)
+    )
+
+
+class _Bound:
+    """The message log's fence, raised only by a leader whose archive belongs with that log."""
+
+    def __init__(self, hot: RedisHotLog, archive: Archive) -> None:
+        self._hot, self._archive = hot, archive
+
+    async def raise_fence(self, fence: int) -> None:
+        await self._hot.bind(await self._archive.identity())
+        await self._hot.raise_fence(fence)
+
+
+def _put_together(config: Config, nodes: RedisNodes, archive: Archive, worker: str) -> Backends:
+    people = RedisPeople(nodes)
+    recall = Recall(archive, people)
+    restorer = RedisRestorer(nodes, archive, recall)
+    missing = Missing(nodes, restorer.restore_rooms)
+    room_log = RedisRoomLog(nodes, missing)
+    hot = RedisHotLog(nodes, room_log, people)
+    board = RedisBoard(nodes)
+    leadership = leadership_for(config, archive)
+    compactor = Compactor(archive, hot, interval_s=config.compact_interval_s, keep=config.compact_keep)
+    retention = Retention(archive, hot, days=config.retention_days, keep=config.compact_keep)
+    keeper = Keeper(hot, archive, restorer)
+    walk = Walk(hot, archive, restorer, people)
+    rebalance = Rebalance(leadership, board)
+
+    reaper = Reaper(
+        worker,
+        leadership,
+        board,
+        {
+            "archive": compactor.facts,
+            "people": keeper.facts,
+            "restore": walk.facts,
+            "retention": retention.facts,
+            "leader": lambda: leader.facts(),
+        },
+    )
+    duties: list[Duty] = [compactor, keeper, walk, retention, reaper, rebalance]
+    leader = Leader(leadership, archive, _Bound(hot, archive), duties)
+    return Backends(
+        nodes,
+        room_log,
+        Timeline(room_log, archive),
+        RedisRoomStore(nodes, missing),
+        RedisAccountStore(nodes, recall),
+        archive,
+        hot,
+        restorer,
+        board,
+        leadership,
+        leader,
+        compactor,
+        retention,
+        keeper,
+        rebalance,
+    )
+
+
+async def _archive_answers(archive: Archive) -> bool:
+    """Make the archive ready; False when it is away for now."""
+    try:
+        async with asyncio.timeout(ARCHIVE_START_S):
+            await archive.start()
+    except (ArchiveUnavailable, TimeoutError) as error:
+        log.warning("archive_away", error=str(error))
+        return False
+    return True
+
+
+async def _log_answers(nodes: RedisNodes) -> None:
+    """Wait for Redis for `START_S`: in a cluster that comes up, workers may well be first."""
+    deadline = time.monotonic() + START_S
+    while True:
+        try:
+            await nodes.start()
+            return
+        except BackendUnavailable as error:
+            if time.monotonic() > deadline:
+                raise
+            log.warning("waiting_for_redis", error=str(error.__cause__ or error))
+            await asyncio.sleep(0.2)
