@@ -65,8 +65,10 @@ class PeopleLog(Protocol):
 async def marks(archive: Archive, shards: int) -> dict[int, Mark]:
     """The archive's marks, for RedisNodes. One that was ever led has at least the lowest of every shard: people are
     saved without a mark, so a shard without rooms would seem never to have held anything. Two reads."""
-    known = dict.fromkeys(range(shards), Mark(1, 0)) if await archive.fence() > 0 else {}
-    return known | await archive.marks()
+    told = await archive.marks()
+    if await archive.fence() > 0:
+        told |= {shard: max(Mark(1, 0), told.get(shard, Mark(0, 0))) for shard in range(shards)}
+    return told
 
 
 class Recall:
