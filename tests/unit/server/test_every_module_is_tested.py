@@ -19,6 +19,7 @@ ELSEWHERE = {
     "adapters/redis_limits": "contract/test_limits_contract.py",
     "adapters/redis_locator": "fault/test_failover.py",
     "adapters/redis_nodes": "contract/test_sending.py",
+    "adapters/redis_people": "contract/test_people.py",
     "adapters/redis_room_log": "contract/test_room_log.py",
     "adapters/redis_rooms": "contract/test_room_store.py",
     "adapters/redis_slots": "contract/test_limits_contract.py",
