@@ -10,9 +10,11 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import cast
 
 import structlog
 
+from dchat_server.adapters.guarded_archive import GuardedArchive
 from dchat_server.adapters.local_leadership import LocalLeadership
 from dchat_server.adapters.redis_accounts import RedisAccountStore
 from dchat_server.adapters.redis_board import RedisBoard
@@ -41,6 +43,7 @@ log = structlog.get_logger("dchat.worker")
 
 START_S = 30.0
 ARCHIVE_START_S = 5.0
+CHECK_S = 2.0
 
 
 @dataclass
@@ -71,18 +74,21 @@ async def opened(config: Config, redis_url: str, worker: str) -> AsyncIterator[B
     Redis must answer within `START_S`; the archive may be away, for then only old messages and compaction wait. Raises
     BackendUnavailable, ClusterMismatch.
     """
-    archive = archive_for(config)
+    archive = GuardedArchive(archive_for(config))
     durability = Durability(config.ack, always_synced=config.embedded)
-    nodes = RedisNodes(redis_url, config.shards, durability=durability, marks=archive.marks)
+    nodes = RedisNodes(redis_url, config.shards, durability=durability, marks=lambda: archive.marks())
+    checking: asyncio.Task[None] | None = None
     try:
-        archive_there = await _archive_answers(archive)
+        await _archive_answers(archive)
         await _log_answers(nodes)
         parts = _put_together(config, nodes, archive, worker)
-        if archive_there:
-            await parts.hot.bind(await archive.identity())
+        checking = asyncio.create_task(archive.check_later(parts.hot.bind))
+        await asyncio.wait([checking], timeout=CHECK_S)
         yield parts
         await parts.room_log.settle()
     finally:
+        if checking is not None:
+            checking.cancel()
         await nodes.stop()
         await archive.stop()
 
@@ -121,15 +127,16 @@ def leadership_for(config: Config, archive: Archive) -> Leadership:
 class _Bound:
     """The message log's fence, raised only by a leader whose archive belongs with that log."""
 
-    def __init__(self, hot: RedisHotLog, archive: Archive) -> None:
+    def __init__(self, hot: RedisHotLog, archive: GuardedArchive) -> None:
         self._hot, self._archive = hot, archive
 
     async def raise_fence(self, fence: int) -> None:
-        await self._hot.bind(await self._archive.identity())
+        await self._archive.check(self._hot.bind)
         await self._hot.raise_fence(fence)
 
 
-def _put_together(config: Config, nodes: RedisNodes, archive: Archive, worker: str) -> Backends:
+def _put_together(config: Config, nodes: RedisNodes, guarded: GuardedArchive, worker: str) -> Backends:
+    archive = cast(Archive, guarded)
     people = RedisPeople(nodes)
     recall = Recall(archive, people)
     restorer = RedisRestorer(nodes, archive, recall)
@@ -157,7 +164,7 @@ def _put_together(config: Config, nodes: RedisNodes, archive: Archive, worker: s
         },
     )
     duties: list[Duty] = [compactor, keeper, walk, retention, reaper, rebalance]
-    leader = Leader(leadership, archive, _Bound(hot, archive), duties)
+    leader = Leader(leadership, archive, _Bound(hot, guarded), duties)
     return Backends(
         nodes,
         room_log,
@@ -177,15 +184,13 @@ def _put_together(config: Config, nodes: RedisNodes, archive: Archive, worker: s
     )
 
 
-async def _archive_answers(archive: Archive) -> bool:
-    """Make the archive ready; False when it is away for now."""
+async def _archive_answers(archive: GuardedArchive) -> None:
+    """Make the archive ready, unless it is away for now."""
     try:
         async with asyncio.timeout(ARCHIVE_START_S):
             await archive.start()
     except (ArchiveUnavailable, TimeoutError) as error:
         log.warning("archive_away", error=str(error))
-        return False
-    return True
 
 
 async def _log_answers(nodes: RedisNodes) -> None:
