@@ -167,6 +167,7 @@ class Dynamo:
         """Nothing is asked of moto: every call has an empty success for an answer."""
         self._target = target
         self._one = asyncio.Lock()
+        self._moto: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -190,9 +191,8 @@ class Dynamo:
         self._tasks.add(task)
         self._writers.add(writer)
         try:
-            while not self.faults.down and (request := await _request(reader)):
-                if not await self._answer(request, writer):
-                    break
+            while not self.faults.down and await self._answer(await _request(reader), writer):
+                pass
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass  # the client went, or the test is over
         finally:
@@ -204,6 +204,8 @@ class Dynamo:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._moto is not None:
+            self._moto[1].transport.abort()
 
     async def _answer(self, request: tuple[list[bytes], bytes], writer: asyncio.StreamWriter) -> bool:
         """Answer one call; False when the connection is over."""
@@ -247,19 +249,26 @@ class Dynamo:
         return True
 
     async def _forward(self, head: Sequence[bytes], body: bytes) -> tuple[int, bytes]:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self._target, limit=1 << 26)
+        if self._moto is None:
+            self._moto = await asyncio.open_connection("127.0.0.1", self._target, limit=1 << 26)
+        reader, writer = self._moto
+        kept = [line for line in head if not line.lower().startswith((b"connection:", b"content-length:"))]
         try:
-            kept = [line for line in head if not line.lower().startswith((b"connection:", b"content-length:"))]
-            writer.write(b"\r\n".join([*kept, b"Connection: close", b"Content-Length: %d" % len(body), b"", body]))
-            reply = await reader.read()
-        finally:
+            writer.write(b"\r\n".join([*kept, b"Content-Length: %d" % len(body), b"", body]))
+            reply = await _request(reader)
+        except BaseException:
             writer.transport.abort()
-        top, _, answer = reply.partition(b"\r\n\r\n")
+            self._moto = None
+            raise
+        (top, *lines), answer = reply
+        if any(line.lower() == b"connection: close" for line in lines):
+            writer.transport.abort()
+            self._moto = None
         return int(top.split()[1]), answer
 
 
-async def _request(reader: asyncio.StreamReader) -> tuple[list[bytes], bytes] | None:
-    """The lines of the next request's head, and its body; None when the client went."""
+async def _request(reader: asyncio.StreamReader) -> tuple[list[bytes], bytes]:
+    """The lines of the next request's head (or a reply's), and its body."""
     top = await reader.readuntil(b"\r\n\r\n")
     lines = top[:-4].split(b"\r\n")
     length = next((int(line.split(b":")[1]) for line in lines if line.lower().startswith(b"content-length:")), 0)
