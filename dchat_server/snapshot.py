@@ -132,17 +132,17 @@ def _archive(
     return {
         "state": state,
         "as_of": iso(int(report["at"])) if report else None,
-        "lag_messages": told.get("lag"),
+        "lag_messages": told.get("lag_messages"),
         "lag_s": told.get("lag_s"),
-        "rooms_dirty": told.get("dirty_rooms"),
-        "rooms_stuck": told.get("stuck_rooms"),
+        "rooms_dirty": told.get("rooms_dirty"),
+        "rooms_stuck": told.get("rooms_stuck"),
         "people_waiting": (report.get("people") or {}).get("waiting"),
         "shards_behind": restore.get("behind"),
         "slowest": [{name: row.get(name) for name in _ROOM} for row in told.get("slowest", ())],
         "stuck": [{**row, "since": iso(row["since"])} for row in told.get("stuck", ())],
         "archived": told.get("archived"),
         "write_units": told.get("write_units"),
-        "last_error": error and {"at": iso(error["at"]), "room": error["room"] or None, "detail": error["what"]},
+        "last_error": {"at": iso(told["last_error_at"]), "detail": error} if error else None,
         "duties": [_duty(name, duty) for name, duty in _duties(report).items()],
     }
 

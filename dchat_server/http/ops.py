@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 from dchat_server import __version__
 from dchat_server.errors import FAILURES
 from dchat_server.http.body import answer
+from dchat_server.http.metrics import ClusterMetrics, Figures
 from dchat_server.http.worker import WORKER, Worker
 
 REGISTRY: web.AppKey[CollectorRegistry] = web.AppKey("registry", CollectorRegistry)
@@ -126,8 +127,11 @@ class WorkerMetrics(Collector):
         yield refused
 
 
-def registry_of(worker: Worker) -> CollectorRegistry:
+def registry_of(worker: Worker, figures: Figures | None = None) -> CollectorRegistry:
+    """What `/metrics` shows of this process: the worker's own, and those of its part in the cluster."""
     registry = CollectorRegistry()
     registry.register(WorkerMetrics(worker))
+    if figures is not None:
+        registry.register(ClusterMetrics(worker.name, figures))
     ProcessCollector(registry=registry)
     return registry

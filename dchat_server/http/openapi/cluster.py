@@ -204,7 +204,7 @@ def _archive_schema() -> Json:
         "since": moment("When it began."),
     }
     totals = ("events", "messages", "chunks", "chunk_bytes", "commits")
-    error = {"at": ref("Time"), "room": _known(ref("Name")), "detail": text()}
+    error = {"at": ref("Time"), "detail": text()}
     duty = {
         "duty": text("Its name."),
         "running": flag(),
@@ -247,13 +247,31 @@ def _room_schemas() -> Json:
         "tail": whole("The first seq of the last chunk."),
         "roster_at": whole("The seq at which the stored roster was right."),
     }
-    line = {
-        "progress": obj("type", {"type": word("progress")}, "How far it is.", additionalProperties=True),
-        "result": obj(
-            "type ok", {"type": word("result"), "ok": flag("The room is whole.")}, "Last.", additionalProperties=True
-        ),
-        "error": obj("type error", {"type": word("error"), "error": ref("Problem")}, "Last: it could not be done."),
+    progress = {
+        "seq": whole("Everything up to this seq was looked at."),
+        "head": whole("The room's newest seq."),
+        "events": whole("Events that were seen."),
     }
+    result = {
+        "ok": flag("The room is whole."),
+        "floor": whole("The first seq that is kept."),
+        "watermark": whole("Everything up to this seq is archived."),
+        "head": whole("The room's newest seq."),
+        "events": whole("Events that were seen."),
+        "messages": whole("Messages among them."),
+        "chunks": whole("Chunks that were read."),
+        "bytes": whole("Their packed size."),
+        "from_log": whole("Events that were read in the message log."),
+        "hole": _known(whole("The first seq that is nowhere.")),
+        "epochs": listed(listed(whole()), "The epochs met, each with its first seq."),
+        "roster_at": whole("The seq at which the stored list of people was right."),
+        "problems": listed(text(), "What was found, in sentences; 20 at most."),
+    }
+    line = (
+        obj(" ".join(["type", *progress]), {"type": word("progress")} | progress, "How far it is."),
+        obj(" ".join(["type", *result]), {"type": word("result")} | result, "Last: what was found."),
+        obj("type error", {"type": word("error"), "error": ref("Problem")}, "Last: it could not be done."),
+    )
     return {
         "RoomPositions": obj(
             "room head log archive lag errors",
@@ -266,7 +284,7 @@ def _room_schemas() -> Json:
                 "errors": listed(ref("ClusterError")),
             },
         ),
-        "VerifyLine": {"oneOf": list(line.values())},
+        "VerifyLine": {"oneOf": list(line)},
     }
 
 
@@ -463,7 +481,7 @@ def _lines() -> Json:
             "application/x-ndjson": {
                 "schema": text("One `VerifyLine` a line."),
                 "x-line-schema": ref("VerifyLine"),
-                "example": '{"type":"progress","seq":5000,"head":9120}\n{"type":"result","ok":true}\n',
+                "example": json.dumps({"type": "progress", "seq": 5000, "head": 9120, "events": 5000}) + "\n",
             }
         },
     }

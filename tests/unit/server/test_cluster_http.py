@@ -21,6 +21,21 @@ from dchat_server.ports_hot import HotRoom
 from tests.one_worker import Here, one_worker
 
 LOG = HotRoom("lobby", head=120, watermark=90, floor=1, epochs=((3, 1), (5, 60)), facts={"kind": "public"})
+VERDICT = {
+    "ok": True,
+    "floor": 1,
+    "watermark": 100,
+    "head": 120,
+    "events": 120,
+    "messages": 90,
+    "chunks": 2,
+    "bytes": 900,
+    "from_log": 20,
+    "hole": None,
+    "epochs": [[3, 1], [5, 60]],
+    "roster_at": 80,
+    "problems": [],
+}
 RECORD = RoomRecord("lobby", version=4, watermark=100, floor=1, messages=80, ts=1_764_000_000_000, tail=90)
 
 
@@ -28,6 +43,7 @@ RECORD = RoomRecord("lobby", version=4, watermark=100, floor=1, messages=80, ts=
 async def here() -> AsyncIterator[Here]:
     async with one_worker() as here:
         here.names.admins = {"ada"}
+        here.rooms.found = VERDICT
         await here.until(lambda: "w1" in here.board.facts)
         yield here
 
@@ -181,11 +197,11 @@ async def verified(here: Here, room: str = "lobby") -> list[dict[str, Any]]:
 
 async def test_a_verification_tells_how_far_it_is_and_what_it_found(here: Here) -> None:
     here.rooms.hot["lobby"] = LOG
-    here.rooms.steps = [{"seq": 50, "head": 120}]
-    here.rooms.found = {"ok": False, "problems": ["seq 7 is missing"]}
+    here.rooms.steps = [{"seq": 50, "head": 120, "events": 50}]
+    here.rooms.found = {**VERDICT, "ok": False, "hole": 7, "problems": ["Seq 7 is missing."]}
     lines = await verified(here)
     assert [line["type"] for line in lines] == ["progress", "result"]
-    assert lines[-1]["problems"] == ["seq 7 is missing"]
+    assert lines[-1]["problems"] == ["Seq 7 is missing."]
     here.rooms.found = ArchiveUnavailable()
     assert (await verified(here))[-1]["error"]["code"] == "archive_unavailable"
     assert (await here.call("POST", "/v1/cluster/rooms/nowhere/verify"))[1]["code"] == "room_not_found"
@@ -193,7 +209,7 @@ async def test_a_verification_tells_how_far_it_is_and_what_it_found(here: Here) 
 
 async def test_one_room_is_verified_at_a_time_and_a_client_that_goes_makes_way(here: Here) -> None:
     here.rooms.hot["lobby"] = LOG
-    here.rooms.steps = [{"seq": 1, "head": 120}]
+    here.rooms.steps = [{"seq": 1, "head": 120, "events": 1}]
     here.rooms.waits = asyncio.Event()
     url = f"http://127.0.0.1:{here.port}/v1/cluster/rooms/lobby/verify"
     async with here.http.post(url, headers={"Authorization": "Bearer ada"}) as response:

@@ -11,6 +11,7 @@ TESTS = HERE.parents[1]
 
 ELSEWHERE = {
     "__main__": "e2e/test_embedded_server.py",
+    "adapters/metered_archive": "unit/server/test_metrics.py",
     "adapters/redis_accounts": "contract/test_account_store.py",
     "adapters/redis_board": "contract/test_board.py",
     "adapters/redis_durability": "fault/test_redis.py",
