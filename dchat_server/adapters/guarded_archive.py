@@ -1,7 +1,7 @@
 """The archive, shut when it turns out to be another cluster's.
 
-Redis remembers which archive belongs with it. A worker that was given another one (each machine with a SQLite file of its
-own, say) must not read from it, and must on no account say what the message log may let go of. It chats on without:
+Redis remembers which archive belongs with it. A worker that was given another one (each machine with a SQLite file of
+its own, say) must not read from it, and must on no account say what the message log may let go of. It chats on without:
 recent messages are there, old ones are out of reach, and it never leads.
 """
 
@@ -52,7 +52,8 @@ class GuardedArchive:
         """The same, as soon as the archive answers."""
         while True:
             try:
-                return await self.check(bind)
+                await self.check(bind)
+                return
             except (ArchiveUnavailable, BackendUnavailable):
                 if self.foreign:
                     return
