@@ -171,23 +171,28 @@ class Compactor:
             # Somebody else moved the room on (retention, or this very step, whose answer was lost): look anew.
             self._steps.forget(room)
             self._totals["conflicts"] += 1
-            return self._struck(room, "conflict", "the room changed under the hands", passing=True)
+            self._struck(room, "conflict", "the room changed under the hands", passing=True)
+            return self._troubles[room].tries == 1
         except (ArchiveUnavailable, BackendUnavailable) as error:
             self._steps.forget(room)
             self._note_outage(error)
             self._struck(room, self._outage, str(error), passing=True)
             return False
         except Stuck as error:
-            return self._struck(room, error.reason, str(error))
+            self._struck(room, error.reason, str(error))
+            return False
         except BadChunk as error:
-            return self._struck(room, "damaged", str(error))
+            self._struck(room, "damaged", str(error))
+            return False
         except Exception as error:
             log.exception("room_failed", room=room)
             self._steps.forget(room)
-            return self._struck(room, "failed", repr(error))
+            self._struck(room, "failed", repr(error))
+            return False
         self._count(progress)
         if progress.behind:
-            return self._struck(room, "behind", "the log lacks what the archive holds; it is to be restored")
+            self._struck(room, "behind", "the log lacks what the archive holds; it is to be restored")
+            return False
         self._troubles.pop(room, None)
         if progress.more:
             self._progress[room] = progress
@@ -209,20 +214,20 @@ class Compactor:
 
     # --- what goes wrong ------------------------------------------------------------------------------------------
 
-    def _struck(self, room: str, reason: str, detail: str, *, passing: bool = False) -> bool:
+    def _struck(self, room: str, reason: str, detail: str, *, passing: bool = False) -> None:
         """Let the room wait: twice as long each time."""
         trouble = self._troubles.get(room)
         if trouble is None or trouble.reason != reason:
             trouble = Trouble(reason, detail, _now_ms(), passing)
             self._troubles[room] = trouble
-            (log.warning if passing else log.error)("room_stuck", room=room, reason=reason, detail=detail)
+            if reason != self._outage:  # of that, one line is enough
+                (log.warning if passing else log.error)("room_stuck", room=room, reason=reason, detail=detail)
         trouble.tries += 1
         wait_s = min(0.2 * 2.0 ** min(trouble.tries, 20), LONGEST_PAUSE_S) * random.uniform(0.5, 1.0)
         trouble.until = time.monotonic() + (0.0 if passing and trouble.tries == 1 else wait_s)
         self._last_error, self._last_error_at = detail, _now_ms()
         while len(self._troubles) > MAX_TROUBLED:
             self._troubles.popitem(last=False)
-        return False
 
     def _note_outage(self, error: ArchiveUnavailable | BackendUnavailable) -> None:
         outage = "archive_unavailable" if isinstance(error, ArchiveUnavailable) else "log_unavailable"

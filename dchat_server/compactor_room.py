@@ -50,7 +50,7 @@ from dchat_server.model import Event
 from dchat_server.ports import Trimmed
 from dchat_server.ports_archive import MAX_PUT_BYTES, MAX_PUTS, Archive, Chunk, RoomChange, RoomRecord
 from dchat_server.ports_cluster import Term
-from dchat_server.ports_hot import HotLog
+from dchat_server.ports_hot import HotLog, HotRoom
 from dchat_server.roster import BadRoster
 
 _THREAD_EVENTS = 300
@@ -112,16 +112,19 @@ class RoomSteps:
         Three calls to the log and one or two to the archive, plus one for each older chunk that is touched. Raises
         Stuck, Conflict, Fenced, TermOver, ArchiveUnavailable, BackendUnavailable; nothing is half done then.
         """
+        here = await self._hot.room(room)
         known = await self._know(room)
+        if here is not None and here.watermark > known.record.watermark:
+            self.forget(room)  # somebody else has archived it further
+            known = await self._know(room)
         record = known.record
         self._fail_point("known")
-        here = await self._hot.room(room)
         if here is None:
             return Progress(room, record.watermark, 0)
         if here.head < record.watermark:
             return Progress(room, record.watermark, here.head, behind=True)
         check_epochs(record, here.epochs)
-        events = await self._read(record, here.watermark)
+        events = await self._read(record, here)
         self._fail_point("read")
         if not events:
             return await self._trim(term, record, here.head, None, Progress(room, record.watermark, here.head))
@@ -153,7 +156,7 @@ class RoomSteps:
         while len(self._known) > self._max_known:
             self._known.popitem(last=False)
 
-    async def _read(self, record: RoomRecord, trimmed_to: int) -> list[Event]:
+    async def _read(self, record: RoomRecord, here: HotRoom) -> list[Event]:
         """The run behind the watermark and, when there is one, the event behind that."""
         events: list[Event] = []
         size, limit = 0, _FIRST_READ
@@ -166,7 +169,7 @@ class RoomSteps:
                     record.room,
                     "trimmed",
                     f"the log has let go of seq {record.watermark + len(events) + 1}, which is not archived "
-                    f"(it knows of an archive up to {trimmed_to})",
+                    f"(it knows of an archive up to {here.watermark})",
                 ) from error
             events += page
             size += sum(len(event.body) + 64 for event in page)
