@@ -13,11 +13,12 @@ local to, back = ARGV[5], ARGV[6]
 if back ~= '1' and was_back == '1' and tonumber(ARGV[3]) < tonumber(at) then to, back = at, '1' end
 redis.call('HSET', ARGV[1], ARGV[2], ARGV[3] .. ' ' .. ARGV[4] .. ' ' .. to .. ' ' .. back)
 -- To be saved, see lua/user_saved.lua; lua/join_set.lua tells the rest.
-local account = string.sub(ARGV[1], 1, -6)
+local account, changed = string.sub(ARGV[1], 1, -6), string.sub(KEYS[1], 1, -5) .. 'changed'
+local unsure = BEHIND and tonumber(redis.call('HGET', account, 'version') or 0) < EPOCH * 1e6
 if redis.call('EXISTS', account) == 1 then
-  local unsure = BEHIND and tonumber(redis.call('HGET', account, 'version') or 0) < EPOCH * 1e6
-  redis.call('HSET', string.sub(KEYS[1], 1, -5) .. 'changed', ARGV[7],
-             redis.call('HINCRBY', account, 'version', unsure and 0 or 1))
+  redis.call('HSET', changed, ARGV[7], redis.call('HINCRBY', account, 'version', unsure and 0 or 1))
+elseif BEHIND then
+  redis.call('HSET', changed, ARGV[7], '0')
 end
 announce('read', ARGV[7], ARGV[8])
 commit()
