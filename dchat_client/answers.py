@@ -86,6 +86,17 @@ async def lines_of(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
         yield rest
 
 
+def object_of(line: bytes) -> dict[str, Any]:
+    """Return a line's JSON object. Raises ServerFault when it is none."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise ServerFault("the answer has a line that makes no sense", code="not_dchat")
+    return value
+
+
 def answer_of(line: bytes) -> Answer:
     """Return what one line of a batch's answer says. Raises ServerFault when it makes no sense."""
     try:

@@ -23,7 +23,7 @@ import aiohttp
 
 from dchat_client import __version__
 from dchat_client.address import LOOPBACK, segment
-from dchat_client.answers import MAX_ERROR_BYTES, answer_of, decoded, field, first_bytes, lines_of, refusal
+from dchat_client.answers import MAX_ERROR_BYTES, answer_of, decoded, field, first_bytes, lines_of, object_of, refusal
 from dchat_client.backoff import Backoff
 from dchat_client.errors import ChatError, Refused, ServerFault, Unreachable, os_words
 from dchat_client.outbox import Answer, Entry
@@ -191,6 +191,20 @@ class Connection:
             yield Stream(response)
         finally:
             response.close()
+
+    async def lines(self, method: str, path: str, *, silence_s: float = 60.0) -> AsyncIterator[dict[str, Any]]:
+        """Yield the objects of an NDJSON answer as they come, for as long as they do. One try.
+
+        Raises ChatError when it was refused, broke, or nothing came for `silence_s`.
+        """
+        waiting = aiohttp.ClientTimeout(total=None, connect=self._connect_timeout_s, sock_read=silence_s)
+        with _network_errors(self.url):
+            headers = {"Accept": "application/x-ndjson"}
+            async with await self._start(method, path, headers=headers, timeout=waiting) as response:
+                if response.status >= 300:
+                    raise await refusal(response)
+                async for line in lines_of(response):
+                    yield object_of(line)
 
     async def probe(self, path: str) -> tuple[int, dict[str, str], bytes]:
         """Return status, headers and the first 64 KiB of the body of `path`, whatever the status. One try."""

@@ -14,6 +14,8 @@ _NEXT_STEPS = {
     "insufficient_scope": "This token may not do that; sign in with: dchat login",
     "not_a_member": "Join the room first with: dchat join ROOM",
     "room_not_found": "dchat rooms lists the rooms you can see.",
+    "worker_not_found": "dchat admin workers lists them.",
+    "no_leader": "dchat admin lag says what is missing.",
     "user_not_found": "Check the spelling of the user name.",
     "registration_closed": "Ask an administrator of the server for an account or an invite.",
     "username_taken": "Choose another name, or sign in with: dchat login",

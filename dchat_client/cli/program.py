@@ -38,6 +38,7 @@ COMMANDS = {
     "tail": ("tail", "Print messages as they come."),
     "history": ("history", "Print past messages."),
     "read": ("history", "Mark a room as read."),
+    "admin": ("admin", "Look after the server: workers, leader, archive."),
     "doctor": ("doctor", "Check configuration, network and server."),
     "completion": ("completion", "Print the completion script for a shell."),
 }

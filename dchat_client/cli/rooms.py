@@ -41,7 +41,7 @@ def rooms_command(face: Face, joined: bool, query: str | None, as_json: bool) ->
             topic = "with " + ", ".join(others)
         numbers = [str(room.get(name) or 0) for name in ("members", "unread", "mentions")]
         rows.append(["*" if room.get("joined") else "", str(room.get("room")), kind, *numbers, topic])
-    _table(face, ["", "ROOM", "KIND", "MEMBERS", "UNREAD", "MENTIONS", "TOPIC"], rows)
+    write_table(face, ["", "ROOM", "KIND", "MEMBERS", "UNREAD", "MENTIONS", "TOPIC"], rows)
 
 
 @click.command("create")
@@ -111,7 +111,7 @@ def members_command(face: Face, room: str, as_json: bool) -> None:
             face.json(member)
         return
     rows = [[str(member.get(name) or "") for name in ("user", "role", "display_name")] for member in members]
-    _table(face, ["USER", "ROLE", "NAME"], rows)
+    write_table(face, ["USER", "ROLE", "NAME"], rows)
 
 
 def _member(face: Face, method: str, room: str, user: str, body: object = None) -> None:
@@ -135,7 +135,7 @@ async def _all(connection: Connection, path: str, name: str, params: dict[str, A
         params["cursor"] = following
 
 
-def _table(face: Face, head: list[str], rows: list[list[str]]) -> None:
+def write_table(face: Face, head: list[str], rows: list[list[str]]) -> None:
     """Write aligned columns for a person, or tab-separated ones without a heading for a program."""
     rows = [[clean(cell) for cell in row] for row in rows]
     if not face.is_terminal:

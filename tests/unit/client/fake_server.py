@@ -63,6 +63,13 @@ class FakeServer:
         self.attached: list[dict[str, str | None]] = []
         self.open_streams = 0
         self.max_line_bytes = 16 << 10
+        self.cluster: dict[str, Any] = {}
+        """What `/v1/cluster` answers; without it, ada is no administrator."""
+        self.positions: dict[str, dict[str, Any]] = {}
+        self.verdicts: dict[str, list[dict[str, Any]]] = {}
+        """room → the lines of its verification."""
+        self.on_order: Callable[[str, dict[str, Any]], None] = lambda kind, body: None
+        """Called with what an administrator asked for."""
         self._streams: set[asyncio.Task[Any]] = set()
         self._loop = asyncio.new_event_loop()
         self._news = asyncio.Condition()
@@ -154,6 +161,8 @@ class FakeServer:
                 return web.Response(status=204)
             case ["GET", "v1", "me"]:
                 return web.json_response({"user": self._user(request[USER])})
+            case [_, "v1", "cluster", *rest]:
+                return await self._in_cluster(request, rest)
             case ["GET", "v1", "events"]:
                 return await self._events(request)
             case ["GET", "v1", "rooms"]:
@@ -172,6 +181,29 @@ class FakeServer:
             case [_, "v1", "rooms", *_]:
                 return problem(404, "room_not_found")
         return problem(404, "not_found")
+
+    async def _in_cluster(self, request: web.Request, rest: list[str]) -> web.StreamResponse:
+        if not self.cluster:
+            return problem(403, "forbidden")
+        match rest:
+            case []:
+                return web.json_response(self.cluster)
+            case ["drain"]:
+                body = await request.json()
+                self.on_order("drain", body)
+                return web.json_response({"worker": body["worker"], "draining": not body["undo"]}, status=202)
+            case ["step-down"]:
+                leader = self.cluster["leader"]
+                if leader is None:
+                    return problem(409, "no_leader")
+                self.on_order("step-down", leader)
+                return web.json_response({"leader": leader}, status=202)
+            case ["rooms", room] if room in self.positions:
+                return web.json_response({"room": self.positions[room]})
+            case ["rooms", room, "verify"] if room in self.verdicts:
+                lines = "".join(json.dumps(line) + "\n" for line in self.verdicts[room])
+                return web.Response(text=lines, content_type="application/x-ndjson")
+        return problem(404, "room_not_found")
 
     async def _in_room(self, request: web.Request, room: str, rest: list[str]) -> web.StreamResponse:
         user = request[USER]
