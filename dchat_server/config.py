@@ -7,6 +7,7 @@ over the variable, the variable over the default. All mistakes are told at once,
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +24,7 @@ from dchat_server.options import (
     number,
     one_of,
     option,
+    readable_file,
     redis_address,
     switch,
     table_name,
@@ -98,13 +100,16 @@ class Config:
     zookeeper_auth: str | None = option(
         login, "USER:PASSWORD", "Digest login to ZooKeeper; what the workers write is then theirs alone.",
         default=None, shown="none", secret=True)
+    zookeeper_sasl: str | None = option(
+        login, "USER:PASSWORD", "The same by SASL (DIGEST-MD5); needs the package pure-sasl.",
+        default=None, shown="none", secret=True)
     zookeeper_ca: Path | None = option(
-        folder, "FILE", "Certificates (PEM) that ZooKeeper's own is checked against; turns TLS on.",
+        readable_file, "FILE", "Certificates (PEM) that ZooKeeper's own is checked against; turns TLS on.",
         default=None, shown="no TLS")
     zookeeper_cert: Path | None = option(
-        folder, "FILE", "Certificate (PEM) that the worker shows to ZooKeeper.", default=None, shown="none")
+        readable_file, "FILE", "Certificate (PEM) that the worker shows to ZooKeeper.", default=None, shown="none")
     zookeeper_key: Path | None = option(
-        folder, "FILE", "Private key (PEM) of that certificate.", default=None, shown="none")
+        readable_file, "FILE", "Private key (PEM) of that certificate.", default=None, shown="none")
     dynamodb_table: str | None = option(
         table_name, "TABLE", "DynamoDB table that keeps everything for good.",
         default=None, shown="a SQLite file in the data folder")
@@ -311,11 +316,15 @@ def _contradictions(values: Mapping[str, Any]) -> Iterator[str]:
         )
     if body > chosen("max_batch_bytes", 1_048_576):
         yield f"DCHAT_MAX_BATCH_BYTES is smaller than DCHAT_MAX_BODY_BYTES ({body}); make it as large."
-    for name in ("zookeeper_auth", "zookeeper_ca", "zookeeper_cert"):
+    for name in ("zookeeper_auth", "zookeeper_sasl", "zookeeper_ca", "zookeeper_cert"):
         if name in values and "zookeeper" not in values:
             yield f"{variable(name)} is set, but not DCHAT_ZOOKEEPER; say where ZooKeeper is, or leave both out."
+    if "zookeeper_sasl" in values and importlib.util.find_spec("puresasl") is None:
+        yield "DCHAT_ZOOKEEPER_SASL needs a package that is not installed: pip install pure-sasl."
     if ("zookeeper_cert" in values) != ("zookeeper_key" in values):
         yield "DCHAT_ZOOKEEPER_CERT and DCHAT_ZOOKEEPER_KEY belong together; set both or neither."
+    if "zookeeper_cert" in values and "zookeeper_ca" not in values:
+        yield "DCHAT_ZOOKEEPER_CERT is set, but not DCHAT_ZOOKEEPER_CA, which turns TLS on; set it too."
     if "dynamodb_endpoint" in values and "dynamodb_table" not in values:
         yield "DCHAT_DYNAMODB_ENDPOINT is set, but not DCHAT_DYNAMODB_TABLE; name the table."
     if chosen("port_per_worker", False) and chosen("port", 5000) + chosen("workers", 1) - 1 > 65535:

@@ -7,6 +7,7 @@ and its row in the documentation are all made from that one declaration.
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -122,6 +123,16 @@ def folder(text: str) -> Path:
     path = Path(text).expanduser().absolute()
     if path.exists() and not path.is_dir():
         raise ValueError("which is a file; give a folder")
+    return path
+
+
+def readable_file(text: str) -> Path:
+    """Read the path of a file that is there and may be read; `~` is the home folder."""
+    path = Path(text).expanduser().absolute()
+    if not path.is_file():
+        raise ValueError("which is not there; give a file" if not path.exists() else "which is no file; give one")
+    if not os.access(path, os.R_OK):
+        raise ValueError("which may not be read; give one that may")
     return path
 
 

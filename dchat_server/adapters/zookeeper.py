@@ -112,11 +112,11 @@ class ZooKeeperLeadership:
         while True:
             session = self._session = Session(self._access, self._on_state)
             try:
-                await session.open(max(2 * self._access.session_s, 5.0))
+                await session.open()
                 pause_s = 0.0
                 await self._attend(session, members, election)
             except ZooKeeperTrouble as error:
-                log.warning("zookeeper_away", error=str(error), servers=self._access.servers)
+                log.warning("zookeeper_given_up", error=str(error), hint="a new connection is tried")
             except Exception:
                 log.exception("zookeeper_failed")
             finally:

@@ -38,6 +38,9 @@ from dchat_server.adapters.call_thread import CallThread
 
 log = structlog.get_logger("dchat.zookeeper")
 
+SAY_S = 1.5
+"""How long a connection may take before it is worth a log line."""
+
 Watch = Callable[[Any], None]
 """What kazoo's thread calls once when something has changed. The same one may be given again and again."""
 
@@ -129,11 +132,16 @@ class Session:
 
     # Its life
 
-    async def open(self, timeout_s: float) -> None:
-        """Connect and log in. Raises ZooKeeperTrouble, after which the session is to be closed all the same."""
-        await self._wait(self._thread.run(self._start), timeout_s)
+    async def open(self) -> None:
+        """Connect and log in, while there is time for each of the servers to be tried once and not to answer. Raises
+        ZooKeeperTrouble, after which the session is to be closed all the same."""
+        servers, session_s = self._access.servers, self._access.session_s
+        await self._wait(self._thread.run(self._start), session_s)
         try:
-            await self.until_connected(timeout_s)
+            with suppress(ZooKeeperTrouble):
+                return await self.until_connected(SAY_S)
+            log.warning("zookeeper_away", error=self._heard.last or "no answer", servers=servers)
+            await self.until_connected(session_s * (servers.count(",") + 2))
         except ZooKeeperTrouble as error:
             raise ZooKeeperTrouble(self._heard.last or str(error)) from error
 

@@ -23,6 +23,8 @@ from kazoo.client import KazooClient
 from tests.harness.processes import PATIENCE_S, Running, eventually, free_port, new_folder, until
 
 JAR = Path("/usr/share/java/zookeeper.jar")
+CLASSES = [str(JAR), *(f"/usr/share/java/{name}.jar" for name in ("netty-codec", "netty-resolver", "slf4j-simple"))]
+"""What Debian lists for the server itself lacks the parts that TLS needs, and a log."""
 TICK_MS = 200
 """Sessions may then be as short as 400 ms, and a node that is alone notices within about a second."""
 
@@ -74,7 +76,7 @@ class Node:
         (self._data / "myid").write_text(str(self.number))
         (self._folder / "zoo.cfg").write_text("\n".join([*self._settings, f"dataDir={self._data}", ""]))
         main = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
-        command = [*self._java, "-cp", f"{JAR}:{self._folder}", main, str(self._folder / "zoo.cfg")]
+        command = [*self._java, "-cp", ":".join([*CLASSES, str(self._folder)]), main, str(self._folder / "zoo.cfg")]
         self.process = Running(f"zookeeper{self.number}", command, self._folder, append=True)
 
     def kill(self) -> None:

@@ -11,6 +11,7 @@ TESTS = HERE.parents[1]
 
 ELSEWHERE = {
     "__main__": "e2e/test_embedded_server.py",
+    "adapters/local_leadership": "contract/test_leadership.py",
     "adapters/metered_archive": "unit/server/test_metrics.py",
     "adapters/redis_accounts": "contract/test_account_store.py",
     "adapters/redis_board": "contract/test_board.py",
@@ -25,6 +26,10 @@ ELSEWHERE = {
     "adapters/redis_rooms": "contract/test_room_store.py",
     "adapters/redis_slots": "contract/test_limits_contract.py",
     "adapters/redis_wire": "contract/test_sending.py",
+    "adapters/zookeeper": "fault/test_zookeeper.py",
+    "adapters/zookeeper_client": "fault/test_zookeeper_access.py",
+    "adapters/zookeeper_election": "fault/test_zookeeper.py",
+    "adapters/zookeeper_members": "fault/test_zookeeper.py",
     "app": "fault/test_workers.py",
     "data_folder": "unit/server/test_embedded.py",
     "http/front": "e2e/test_front.py",
