@@ -39,6 +39,8 @@ Ack = Literal["memory", "replicated", "fsync"]
 Registration = Literal["open", "invite", "closed"]
 SecureCookies = Literal["auto", "always", "never"]
 _T = TypeVar("_T")
+KEEP_ALL = 10**15
+"""More events than a room will ever have."""
 
 
 class ConfigError(Exception):
@@ -121,8 +123,8 @@ class Config:
         number(0.1, 3600), "SECONDS", "Seconds between two looks of the leader for what is to be archived.",
         default=5.0)
     compact_keep: int = option(
-        whole(0, 1_000_000), "N", "Archived events of a room that stay in Redis, too, for quick replays.",
-        default=1000)
+        whole(0, KEEP_ALL), "N", "Archived events of a room that stay in Redis, too, for quick replays.",
+        default=1000, shown="1000; all of them with DCHAT_REDIS_URL and without DCHAT_DYNAMODB_TABLE")
     retention_days: float = option(
         number(0, 36_500), "DAYS", "Days that messages are kept, unless a room says otherwise; 0 is for ever.",
         default=0.0)
@@ -251,6 +253,9 @@ def _read(env: Mapping[str, str], argv: Sequence[str]) -> Config:
     if "redis_url" in values:
         values.setdefault("host", "0.0.0.0")  # noqa: S104 - behind a balancer it must be reachable
         values.setdefault("ack", "memory")
+        if "dynamodb_table" not in values:
+            # The archive is a file on this machine, which workers elsewhere would not see.
+            values.setdefault("compact_keep", KEEP_ALL)
     values.setdefault("data_dir", default_data_dir(env))
     return Config(**values, sources=sources, warnings=tuple(_strangers(env)))
 

@@ -33,7 +33,7 @@ class Worker:
 
     def __init__(self, redis_url: str | None, number: int = 0, **settings: str) -> None:
         self.port, self.folder, self.name = free_port(), new_folder(), f"worker{number}"
-        mine = {**SETTINGS, **settings, "DCHAT_PORT": str(self.port), "DCHAT_DATA_DIR": str(self.folder / "data")}
+        mine = {**SETTINGS, "DCHAT_DATA_DIR": str(self.folder / "data"), **settings, "DCHAT_PORT": str(self.port)}
         if redis_url is not None:
             mine["DCHAT_REDIS_URL"] = redis_url
         self._env = plain_environment(**mine)
@@ -114,7 +114,10 @@ class Workers(Sequence[Worker]):
     """`count` workers on one Redis, all ready. As a context manager it ends them."""
 
     def __init__(self, redis_url: str, count: int, **settings: str) -> None:
-        self._workers = [Worker(redis_url, number, **settings) for number in range(count)]
+        # One archive for all: the first one's data folder.
+        first = Worker(redis_url, 0, **settings)
+        settings = {"DCHAT_DATA_DIR": str(first.folder / "data"), **settings}
+        self._workers = [first, *(Worker(redis_url, number, **settings) for number in range(1, count))]
         try:
             for worker in self._workers:
                 worker.start(wait=False)
