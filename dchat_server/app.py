@@ -18,11 +18,12 @@ from aiohttp import web
 
 from dchat_server import __version__, backends
 from dchat_server.accounts import Accounts
+from dchat_server.adapters.metered_archive import BOUNDS_S
 from dchat_server.adapters.redis_feed import RedisFeed, position_at
 from dchat_server.adapters.redis_limits import RedisLimits
 from dchat_server.adapters.redis_slots import RedisSlotStore
 from dchat_server.attach import Opener
-from dchat_server.backends import START_S
+from dchat_server.backends import START_S, Backends
 from dchat_server.cluster import Cluster
 from dchat_server.config import Config
 from dchat_server.cursor import Cursor
@@ -31,6 +32,7 @@ from dchat_server.drain import send_away
 from dchat_server.errors import BackendUnavailable, ClusterMismatch
 from dchat_server.history import History
 from dchat_server.http import front
+from dchat_server.http.metrics import Figures
 from dchat_server.http.ops import REGISTRY, registry_of
 from dchat_server.http.parts import ACCOUNTS, CLUSTER, CONFIG, DASHBOARDS, INSPECTOR, LIMITER, SLOTS
 from dchat_server.http.problems import problems
@@ -110,7 +112,7 @@ async def running_worker(config: Config, redis_url: str, name: str) -> AsyncIter
             max_streams=stream_limit(config),
         )
         me = Member(name, address_of(config), __version__, int(time.time() * 1000), 0)
-        cluster = Cluster(me, worker, parts.leadership, parts.board)
+        cluster = Cluster(me, worker, parts.leadership, parts.board, leading=lambda: parts.leader.state)
         dashboards = Dashboards(
             cluster, is_revoked=accounts.is_revoked, dead_among=accounts.dead_among, ping_s=config.ping_interval_s
         )
@@ -123,7 +125,7 @@ async def running_worker(config: Config, redis_url: str, name: str) -> AsyncIter
         app[ACCOUNTS], app[LIMITER], app[SLOTS], app[CONFIG] = accounts, limits, slots, config
         app[CLUSTER], app[DASHBOARDS] = cluster, dashboards
         app[INSPECTOR] = Inspector(parts.hot, parts.archive, verified)
-        app[REGISTRY] = registry_of(worker)
+        app[REGISTRY] = registry_of(worker, figures_of(parts, cluster, dashboards))
         add_routes(app)
         pump.start()
         worker.spawn(_tick(worker, accounts))
@@ -145,6 +147,24 @@ async def running_worker(config: Config, redis_url: str, name: str) -> AsyncIter
             await pump.stop()
             await slots.stop()
             accounts.stop()
+
+
+def figures_of(parts: Backends, cluster: Cluster, dashboards: Dashboards) -> Figures:
+    """Where this worker's metrics of the cluster come from."""
+    return Figures(
+        leadership=parts.leadership,
+        leader=parts.leader.facts,
+        compaction=parts.compactor.facts,
+        people=parts.keeper.facts,
+        restore=parts.walk.facts,
+        retention=parts.retention.facts,
+        restored_rooms=lambda: parts.restorer.restored,
+        reads=parts.metered.watches,
+        read_bounds_s=BOUNDS_S,
+        rebalanced=lambda: parts.rebalance.ordered,
+        dashboards=lambda: dashboards.count,
+        loop_lag_s=lambda: cluster.facts.loop_lag_ms / 1000,
+    )
 
 
 def address_of(config: Config) -> str:
@@ -260,6 +280,7 @@ async def _serve(config: Config, redis_url: str, worker_id: str, on_ready: Calla
             log.info("ready", worker=worker_id, host=config.host, port=config.port)
             signum = await stopping
             app[WORKER].draining = True
+            app[CLUSTER].leave()
             if config.reuse_port:
                 await site.stop()  # the other workers of this port take what comes now
             app[DASHBOARDS].send_away()

@@ -16,6 +16,7 @@ import structlog
 
 from dchat_server.adapters.guarded_archive import GuardedArchive
 from dchat_server.adapters.local_leadership import LocalLeadership
+from dchat_server.adapters.metered_archive import MeteredArchive
 from dchat_server.adapters.redis_accounts import RedisAccountStore
 from dchat_server.adapters.redis_board import RedisBoard
 from dchat_server.adapters.redis_durability import Durability
@@ -65,6 +66,9 @@ class Backends:
     retention: Retention
     keeper: Keeper
     rebalance: Rebalance
+    walk: Walk
+    metered: MeteredArchive
+    """The archive underneath, timed."""
 
 
 @asynccontextmanager
@@ -74,14 +78,15 @@ async def opened(config: Config, redis_url: str, worker: str) -> AsyncIterator[B
     Redis must answer within `START_S`; the archive may be away, for then only old messages and compaction wait. Raises
     BackendUnavailable, ClusterMismatch.
     """
-    archive = GuardedArchive(archive_for(config))
+    metered = MeteredArchive(archive_for(config))
+    archive = GuardedArchive(metered.as_archive())
     durability = Durability(config.ack, always_synced=config.embedded)
     nodes = RedisNodes(redis_url, config.shards, durability=durability, marks=lambda: archive.marks())
     checking: asyncio.Task[None] | None = None
     try:
         await _archive_answers(archive)
         await _log_answers(nodes)
-        parts = _put_together(config, nodes, archive, worker)
+        parts = _put_together(config, nodes, archive, metered, worker)
         checking = asyncio.create_task(archive.check_later(parts.hot.bind))
         await asyncio.wait([checking], timeout=CHECK_S)
         yield parts
@@ -135,7 +140,9 @@ class _Bound:
         await self._hot.raise_fence(fence)
 
 
-def _put_together(config: Config, nodes: RedisNodes, guarded: GuardedArchive, worker: str) -> Backends:
+def _put_together(
+    config: Config, nodes: RedisNodes, guarded: GuardedArchive, metered: MeteredArchive, worker: str
+) -> Backends:
     archive = cast(Archive, guarded)
     people = RedisPeople(nodes)
     recall = Recall(archive, people)
@@ -181,6 +188,8 @@ def _put_together(config: Config, nodes: RedisNodes, guarded: GuardedArchive, wo
         retention,
         keeper,
         rebalance,
+        walk,
+        metered,
     )
 
 
