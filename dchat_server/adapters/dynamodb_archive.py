@@ -58,7 +58,9 @@ class DynamoDbArchive:
         """Asks nobody yet. `wait_s` bounds a call with all its repeats, `read_s` one attempt."""
         self._name, self._shards, self._endpoint, self._region = table, shards, endpoint, region
         self._thread_count, self._wait_s, self._read_s = threads, wait_s, read_s
-        self._threads = Threads("archive", threads=threads, waiting=_MAX_WAITING)
+        # Apart, so that many readers do not keep the leader from writing.
+        self._readers = Threads("archive-read", threads=threads, waiting=_MAX_WAITING)
+        self._writers = Threads("archive-write", threads=threads, waiting=_MAX_WAITING)
         self._turns: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._in_line = 0
         self._making = threading.Lock()
@@ -69,7 +71,7 @@ class DynamoDbArchive:
         self._identity = await self._run(self._prepare, starting=True)
 
     async def stop(self) -> None:
-        await self._threads.stop()
+        await asyncio.gather(self._readers.stop(), self._writers.stop())
         if self._made is not None:
             self._made.client.close()
 
@@ -86,7 +88,7 @@ class DynamoDbArchive:
         so it does not matter who dies in between, or in which order two leaders reach the shards. One item a call, not
         all in a transaction, which an earlier leader that is still busy could hold up for long."""
         await self.identity()
-        await self._run(lambda at, end: self._raise(at, items.cluster(), fence, end))
+        await self._run(lambda at, end: self._raise(at, items.cluster(), fence, end), writing=self._wait_s)
 
         def some(hand: int) -> Callable[[_Table, float], None]:
             def work(at: _Table, end: float) -> None:
@@ -96,7 +98,8 @@ class DynamoDbArchive:
             return work
 
         hands = min(self._thread_count, self._shards)
-        outcomes = await asyncio.gather(*(self._run(some(each)) for each in range(hands)), return_exceptions=True)
+        raising = (self._run(some(each), writing=self._wait_s) for each in range(hands))
+        outcomes = await asyncio.gather(*raising, return_exceptions=True)
         problems = [each for each in outcomes if each is not None]
         for problem in sorted(problems, key=lambda each: not isinstance(each, Fenced)):
             raise problem
@@ -119,7 +122,7 @@ class DynamoDbArchive:
     async def commit(self, fence: int, change: RoomChange) -> None:
         check(change)
         async with self._turn(change.shard) as left_s:
-            await self._run(lambda at, end: at.rooms.commit(fence, change, end), wait_s=left_s)
+            await self._run(lambda at, end: at.rooms.commit(fence, change, end), writing=left_s)
 
     async def chunk(self, room: str, seq: int) -> Chunk | None:
         return next(iter(await self.chunks_back(room, seq, 1)), None)
@@ -157,7 +160,7 @@ class DynamoDbArchive:
 
     async def _save(self, fence: int, shard: int, records: Sequence[UserRecord]) -> None:
         async with self._turn(shard) as left_s:
-            await self._run(lambda at, end: at.people.save(fence, shard, records, end), wait_s=left_s)
+            await self._run(lambda at, end: at.people.save(fence, shard, records, end), writing=left_s)
 
     @asynccontextmanager
     async def _turn(self, shard: int) -> AsyncIterator[float]:
@@ -179,8 +182,10 @@ class DynamoDbArchive:
             turn.release()
 
     async def _run(
-        self, work: Callable[[_Table, float], T], *, wait_s: float | None = None, starting: bool = False
+        self, work: Callable[[_Table, float], T], *, writing: float | None = None, starting: bool = False
     ) -> T:
+        """What `work` returns; `writing` says that it writes, and for how many seconds it may."""
+
         def in_thread(deadline: float) -> T:
             try:
                 return work(self._table(), deadline)
@@ -190,12 +195,14 @@ class DynamoDbArchive:
                 logger().error("archive_table_wrong", table=self._name, error=str(problem))
                 raise ArchiveUnavailable from problem
 
-        return await self._threads.run(in_thread, wait_s=self._wait_s if wait_s is None else wait_s)
+        if writing is not None:
+            return await self._writers.run(in_thread, wait_s=writing)
+        return await self._readers.run(in_thread, wait_s=self._wait_s)
 
     def _table(self) -> _Table:
         with self._making:
             if self._made is None:
-                client = connect(self._endpoint, self._region, connections=self._thread_count, read_s=self._read_s)
+                client = connect(self._endpoint, self._region, connections=2 * self._thread_count, read_s=self._read_s)
                 calls = Calls(client, self._name, read_s=self._read_s)
                 reads = Reads(calls, self._name)
                 rooms, people = Rooms(calls, reads, self._name), People(calls, reads, self._name)
