@@ -7,7 +7,6 @@ import shutil
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from dchat_server.adapters.zookeeper import ZooKeeperLeadership
 from dchat_server.adapters.zookeeper_client import Access
 from dchat_server.leader import Leader
 from dchat_server.ports_cluster import Member, Term
+from tests.harness.elected import Workers, some_workers
 from tests.harness.processes import eventually, new_folder
 from tests.harness.voter import FenceFile, Voter
 from tests.harness.zookeeper import Ensemble, ensemble, shared_ensemble
@@ -156,58 +156,10 @@ async def test_without_a_quorum_nobody_leads_and_all_say_so_until_it_is_back(thr
 # In this process
 
 
-@dataclass
-class Worker:
-    port: ZooKeeperLeadership
-    terms: list[Term] = field(default_factory=list)
-    reader: asyncio.Task[None] | None = None
-
-    @property
-    def term(self) -> Term | None:
-        return self.terms[-1] if self.terms and self.terms[-1].valid else None
-
-    async def leads(self, above: int = 0) -> Term:
-        term: Term = await eventually(lambda: self.term if self.term and self.term.fence > above else None, "it leads")
-        return term
-
-    @property
-    def client_id(self) -> tuple[int, bytes]:
-        assert self.port._session is not None
-        found: tuple[int, bytes] = self.port._session._client.client_id
-        return found
-
-    @property
-    def names(self) -> list[str]:
-        return [member.worker for member in self.port.members or ()]
-
-    async def read(self) -> None:
-        async for term in self.port.terms():
-            self.terms.append(term)
-            await term.over()
-
-
-class Workers:
-    def __init__(self) -> None:
-        self.all: list[Worker] = []
-
-    async def start(self, access: Access, name: str = "a", started_at: int = 1000) -> Worker:
-        worker = Worker(ZooKeeperLeadership(access))
-        self.all.append(worker)
-        await worker.port.start(Member(name, f"{name}:1", "1", started_at, 0))
-        worker.reader = asyncio.create_task(worker.read())
-        return worker
-
-
 @pytest_asyncio.fixture
 async def workers() -> AsyncIterator[Workers]:
-    workers = Workers()
-    try:
+    async with some_workers() as workers:
         yield workers
-    finally:
-        for worker in workers.all:
-            await worker.port.stop()
-            if worker.reader is not None:
-                await worker.reader
 
 
 @pytest.fixture
