@@ -12,7 +12,7 @@ if new == 1 then
   if redis.call('EXISTS', ARGV[1]) == 1 then
     redis.call('HSET', changed, ARGV[2], redis.call('HINCRBY', ARGV[1], 'version', unsure and 0 or 1))
   elseif BEHIND then
-    redis.call('HSET', changed, ARGV[2], '0')
+    redis.call('HSET', changed, ARGV[2], EPOCH .. '000000')
   end
 end
 return new

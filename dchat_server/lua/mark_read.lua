@@ -18,7 +18,7 @@ local unsure = BEHIND and tonumber(redis.call('HGET', account, 'version') or 0) 
 if redis.call('EXISTS', account) == 1 then
   redis.call('HSET', changed, ARGV[7], redis.call('HINCRBY', account, 'version', unsure and 0 or 1))
 elseif BEHIND then
-  redis.call('HSET', changed, ARGV[7], '0')
+  redis.call('HSET', changed, ARGV[7], EPOCH .. '000000')
 end
 announce('read', ARGV[7], ARGV[8])
 commit()

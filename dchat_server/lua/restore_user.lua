@@ -13,7 +13,6 @@ local list, rooms, markers = account .. ':tokens', account .. ':rooms', account 
 local record = cjson.decode(ARGV[6])
 local there = redis.call('EXISTS', account) == 1
 local version = tonumber(redis.call('HGET', account, 'version') or 0)
-local unsaved = false
 
 if not there or tonumber(record.account.version or 0) > version then
   local known, gone = {}, {}
@@ -26,9 +25,6 @@ if not there or tonumber(record.account.version or 0) > version then
       if not record.tokens[entries[i]] then gone[#gone + 1] = '"' .. digest .. '"' end
     end
     redis.call('DEL', account, list)
-  else
-    -- What the person did while they were away from here; it is in no record yet.
-    unsaved = redis.call('EXISTS', rooms, markers) > 0
   end
   for field, value in pairs(record.account) do redis.call('HSET', account, field, value) end
   for id, facts in pairs(record.tokens) do
@@ -40,6 +36,7 @@ if not there or tonumber(record.account.version or 0) > version then
                'scopes', table.concat(token.scopes, ','), 'expires', expires)
     if expires ~= '' then redis.call('PEXPIREAT', prefix .. token.digest, expires) end
   end
+  -- Rooms and markers may be there before the account is: see lua/join_set.lua.
   for _, room in ipairs(record.rooms) do redis.call('SADD', rooms, room) end
   for room, marker in pairs(record.markers) do
     local present = redis.call('HGET', markers, room)
@@ -57,7 +54,4 @@ if not there or tonumber(record.account.version or 0) > version then
 end
 
 if version < EPOCH * 1e6 then redis.call('HSET', account, 'version', EPOCH .. '000000') end
-if unsaved then
-  redis.call('HSET', string.sub(KEYS[1], 1, -5) .. 'changed', user, redis.call('HINCRBY', account, 'version', 1))
-end
 return 1

@@ -229,6 +229,7 @@ async def test_tokens_rooms_and_markers_are_back_and_what_was_revoked_or_expired
     assert {each.digest for each in await store.tokens("ada")} == {lasting.digest, dated.digest}
     assert await worker.rooms.markers("ada", ["lobby"]) == [Marker(3, 2, 9, True)]
     assert await worker.nodes.run(ADA, "SMEMBERS", keys.joined("ada")) == [b"lobby"]
+    assert await worker.nodes.run(ADA, "ZRANGE", keys.users(ADA), 0, -1) == [b"ada"]
     after = await worker.people.user("ada")
     assert before is not None
     assert after is not None
@@ -351,7 +352,10 @@ async def test_with_the_archive_away_nobody_is_a_stranger_and_no_name_is_free(he
     here.away = False
     assert await store.account("ada") == account()
     here.away = True
-    assert await store.owner(ADA, one.digest) is not None  # who is back needs no archive
+    # Who is back needs no archive.
+    assert await store.owner(ADA, one.digest) is not None
+    assert await store.update("ada", {"status": "back"}) == account(status="back")
+    assert await store.revoke("ada", [one.id]) == 1
 
 
 async def test_what_is_newer_is_not_overwritten(here: World, worker: Worker) -> None:
