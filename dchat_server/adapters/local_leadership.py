@@ -140,6 +140,7 @@ class LocalLeadership:
 
 def _lock(path: Path) -> int | None:
     """The open, locked file; None when somebody else has the lock."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

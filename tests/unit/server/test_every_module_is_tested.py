@@ -11,7 +11,6 @@ TESTS = HERE.parents[1]
 
 ELSEWHERE = {
     "__main__": "e2e/test_embedded_server.py",
-    "adapters/local_leadership": "contract/test_leadership.py",
     "adapters/metered_archive": "unit/server/test_metrics.py",
     "adapters/redis_accounts": "contract/test_account_store.py",
     "adapters/redis_board": "contract/test_board.py",
