@@ -36,7 +36,7 @@ from dchat_server.ports_archive import Archive
 from dchat_server.ports_cluster import Leadership
 from dchat_server.reaper import Reaper
 from dchat_server.rebalance import Rebalance
-from dchat_server.restore import Recall, Walk
+from dchat_server.restore import Recall, Walk, marks
 from dchat_server.retention import Retention
 from dchat_server.timeline import Timeline
 
@@ -81,7 +81,7 @@ async def opened(config: Config, redis_url: str, worker: str) -> AsyncIterator[B
     metered = MeteredArchive(archive_for(config))
     archive = GuardedArchive(metered.as_archive())
     durability = Durability(config.ack, always_synced=config.embedded)
-    nodes = RedisNodes(redis_url, config.shards, durability=durability, marks=lambda: archive.marks())
+    nodes = RedisNodes(redis_url, config.shards, durability=durability, marks=lambda: marks(archive, config.shards))
     checking: asyncio.Task[None] | None = None
     try:
         await _archive_answers(archive)
