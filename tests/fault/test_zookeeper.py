@@ -18,9 +18,9 @@ from dchat_server.adapters.terms import clock
 from dchat_server.adapters.zookeeper import ZooKeeperLeadership
 from dchat_server.adapters.zookeeper_client import Access
 from dchat_server.leader import Leader
-from dchat_server.ports_cluster import Member, Term
+from dchat_server.ports_cluster import Member, Term, TermOver
 from tests.harness.elected import Workers, some_workers
-from tests.harness.processes import eventually, new_folder
+from tests.harness.processes import eventually, new_folder, until
 from tests.harness.voter import FenceFile, Voter
 from tests.harness.zookeeper import Ensemble, ensemble, shared_ensemble
 
@@ -217,6 +217,19 @@ async def test_a_frozen_zookeeper_ends_the_term_within_the_session_and_stopping_
         began = clock()
         await worker.port.stop()
         assert clock() - began < 10
+
+
+async def test_a_loss_counts_before_the_loop_has_heard_of_it(workers: Workers) -> None:
+    """The loop may be held up just then, by the very work that is no longer ours to do."""
+    async with ensemble(1) as zookeeper:
+        worker = await workers.start(Access(zookeeper.hosts, session_s=30.0))
+        term = await worker.leads()
+        zookeeper.nodes[0].kill()
+        until(lambda: not term.valid, "the term is over")  # the loop does not turn meanwhile
+        assert worker.port.state == "connected"
+        with pytest.raises(TermOver, match="suspended"):
+            term.check()
+        await worker.port.stop()
 
 
 async def test_a_server_that_is_cut_off_from_the_ensemble_confirms_no_lease(workers: Workers) -> None:
