@@ -16,7 +16,7 @@ from dchat_server.attach import Opener
 from dchat_server.cluster import Cluster
 from dchat_server.config import Config
 from dchat_server.dashboards import Dashboards
-from dchat_server.errors import ChatError
+from dchat_server.errors import BackendUnavailable, ChatError
 from dchat_server.history import History
 from dchat_server.http.parts import ACCOUNTS, CLUSTER, CONFIG, DASHBOARDS, INSPECTOR, LIMITER, SLOTS
 from dchat_server.http.problems import problems
@@ -46,18 +46,25 @@ class Names:
         self.revoked: set[str] = set()
         self.expires_at: int | None = None
         self.admins: set[str] = set()
+        self.unknown: asyncio.Event | None = None
+        """While it is there, nobody can say who is who; who asks waits for it."""
 
     def peek(self, token: str) -> Principal | None:
-        if token not in PEOPLE or f"digest of {token}" in self.revoked:
+        if self.unknown is not None or token not in PEOPLE or f"digest of {token}" in self.revoked:
             return None
         admin = token in self.admins
         scopes = frozenset({"read", "write", *(["admin"] if admin else [])})
         return Principal(token, admin, scopes, f"digest of {token}", token, self.expires_at, token.title())
 
     async def authenticate(self, token: str) -> Principal:
+        if self.unknown is not None:
+            await self.unknown.wait()
+            raise BackendUnavailable
         raise ChatError("unauthorized")
 
     async def redeem_ticket(self, ticket: str) -> Principal:
+        if self.unknown is not None:
+            raise BackendUnavailable
         principal = self.peek(ticket.removeprefix("ticket of "))
         if principal is None:
             raise ChatError("unauthorized")

@@ -57,6 +57,7 @@ ROUTES = (
 
 
 def add_routes(app: web.Application) -> None:
+    app[cluster.SEEN] = {}
     for method, path, handler in ROUTES:
         if method == "GET":
             # A HEAD of the stream would open one.

@@ -124,6 +124,52 @@ async def test_what_is_away_is_told_as_unknown(here: Here) -> None:
     assert [row["worker"] for row in told["workers"]] == ["w1"]
 
 
+async def test_who_looked_before_may_look_while_nobody_can_say_who_is_who(
+    here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dchat_server.http.cluster.ASK_S", 0.05)
+    here.names.admins.add("bob")
+    assert (await here.call("GET", "/v1/cluster"))[0] == 200
+    here.names.unknown, here.board.down = asyncio.Event(), True
+    status, told = await here.call("GET", "/v1/cluster")
+    assert (status, told["errors"][0]["part"]) == (200, "board")
+    assert (await here.call("GET", "/v1/cluster", "bob"))[1]["code"] == "backend_unavailable"
+    async with watching(here) as events:
+        assert (await the(events, "stats"))["errors"]
+    here.names.unknown.set()  # what they asked for is answered: it is away
+    assert (await here.call("GET", "/v1/cluster"))[0] == 200
+    for path, body in (("drain", {"worker": "w1"}), ("step-down", None)):  # to look, not to order
+        assert (await here.call("POST", f"/v1/cluster/{path}", json=body))[1]["code"] == "backend_unavailable"
+    here.names.revoked.add("digest of ada")
+    assert (await here.call("GET", "/v1/cluster"))[1]["code"] == "unauthorized"
+
+
+async def test_a_ticket_is_good_once_also_when_nobody_can_say_who_is_who(here: Here) -> None:
+    async with watching(here, query="?ticket=ticket of ada") as events:
+        await the(events, "stats")
+    here.names.unknown = asyncio.Event()
+    for ticket in ("ticket of ada", "anything"):
+        told = await here.call("GET", f"/v1/cluster/events?ticket={ticket}", None)
+        assert told[1]["code"] == "backend_unavailable"
+
+
+async def test_who_looked_long_ago_or_is_no_administrator_any_more_is_not_believed(
+    here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await here.call("GET", "/v1/cluster"))[0] == 200
+    here.names.admins.clear()
+    assert (await here.call("GET", "/v1/cluster"))[0] == 403
+    here.names.unknown = asyncio.Event()
+    here.names.unknown.set()
+    assert (await here.call("GET", "/v1/cluster"))[1]["code"] == "backend_unavailable"
+    here.names.unknown, here.names.admins = None, {"ada"}
+    assert (await here.call("GET", "/v1/cluster"))[0] == 200
+    here.names.unknown = asyncio.Event()
+    here.names.unknown.set()
+    monkeypatch.setattr("dchat_server.http.cluster.SEEN_S", -1.0)
+    assert (await here.call("GET", "/v1/cluster"))[1]["code"] == "backend_unavailable"
+
+
 async def test_a_worker_is_drained_and_taken_back(here: Here) -> None:
     await here.room("lobby", "ada")
     url = f"http://127.0.0.1:{here.port}/v1/events"
