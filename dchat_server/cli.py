@@ -6,6 +6,7 @@ Data goes to stdout, everything else to stderr. Exit codes: 0 it ended as it was
 
 from __future__ import annotations
 
+import argparse
 import os
 import resource
 import shutil
@@ -33,6 +34,10 @@ Commands:
   check    say on what it would run, and whether each part answers
   config   show all settings, and where each comes from
            (--markdown: the table of settings, as the documentation has it)
+  init-table
+           make the DynamoDB table, or see to it that the one there fits; may be repeated
+           (--provisioned READ:WRITE: units a second, instead of on-demand;
+           --no-recovery, --no-protection: leave backups, the guard against deletion, as they are)
 
 Flags (each is also a variable: --port is DCHAT_PORT; a flag wins):
 """
@@ -42,7 +47,7 @@ ENDING = """\
 
 Exit codes: 0 it ended as told, 1 it cannot run here and says why, 2 the settings are wrong.
 """
-COMMANDS = ("run", "check", "config", "worker")
+COMMANDS = ("run", "check", "config", "init-table", "worker")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -61,6 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if command == "worker":
             return work()
+        if command == "init-table":
+            return init_table(words)
         config = Config.from_env(os.environ, words)
     except ConfigError as problem:
         for sentence in problem.mistakes:
@@ -125,6 +132,52 @@ def check(config: Config) -> int:
         print(f"{each.state:<8} {each.part:<12} {each.text}", flush=True)
     print("This would not run." if failed else "This would run.", flush=True)
     return 1 if failed else 0
+
+
+def init_table(words: Sequence[str]) -> int:
+    """Make the archive's DynamoDB table where it is missing, and wait until it can be used."""
+    own = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    own.add_argument("--provisioned", type=provisioned)
+    own.add_argument("--no-recovery", action="store_true")
+    own.add_argument("--no-protection", action="store_true")
+    try:
+        asked, rest = own.parse_known_args(list(words))
+    except argparse.ArgumentError as problem:
+        raise ConfigError(["--provisioned takes READ:WRITE, units a second, such as 50:200."]) from problem
+    config = Config.from_env(os.environ, rest)
+    if config.dynamodb_table is None:
+        raise ConfigError(["There is no table to make: name it, with --dynamodb-table or DCHAT_DYNAMODB_TABLE."])
+
+    from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
+
+    from dchat_server.adapters.dynamodb_client import connect
+    from dchat_server.adapters.dynamodb_table import TableError, create
+    from dchat_server.errors import ClusterMismatch
+
+    table = config.dynamodb_table
+    try:
+        client = connect(config.dynamodb_endpoint, config.dynamodb_region, connections=1, attempts=4)
+        made = create(
+            client,
+            table,
+            units=asked.provisioned,
+            recovery=not asked.no_recovery,
+            protection=not asked.no_protection,
+            say=tell,
+        )
+    except (TableError, ClusterMismatch, ClientError, BotoCoreError) as problem:
+        tell(str(problem))
+        return 1
+    print(f"The table {table} is ready." if made else f"The table {table} was there, and is ready.")
+    return 0
+
+
+def provisioned(text: str) -> tuple[int, int]:
+    """Read `READ:WRITE`. Raises ValueError."""
+    read, write = (int(word) for word in text.split(":"))
+    if read < 1 or write < 1:
+        raise ValueError(text)
+    return read, write
 
 
 def show(config: Config) -> int:

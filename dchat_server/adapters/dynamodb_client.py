@@ -56,10 +56,13 @@ class Refused(Exception):
         self.reasons = reasons
 
 
-def connect(endpoint: str | None, region: str | None, *, connections: int, read_s: float = READ_S) -> Client:
+def connect(
+    endpoint: str | None, region: str | None, *, connections: int, read_s: float = READ_S, attempts: int = 1
+) -> Client:
     """A client, which may be used by many threads at once. Takes some 0.2 s, asks nobody.
 
-    Credentials come from where AWS' tools look for them. Raises ClusterMismatch when there is no region.
+    Credentials come from where AWS' tools look for them. `attempts` is for what does not go through `Calls`. Raises
+    ClusterMismatch when there is no region.
     """
     base = botocore.session.get_session()
     elsewhere = endpoint is not None and not _is_aws(endpoint)
@@ -77,7 +80,7 @@ def connect(endpoint: str | None, region: str | None, *, connections: int, read_
     settings = Config(
         connect_timeout=CONNECT_S,
         read_timeout=read_s,
-        retries={"mode": "standard", "total_max_attempts": 1},
+        retries={"mode": "standard", "total_max_attempts": attempts},
         max_pool_connections=connections,
         tcp_keepalive=True,
         # Requests are of a few fixed forms, and checking a megabyte of chunks costs more than sending it.

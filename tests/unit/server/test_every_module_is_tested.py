@@ -11,6 +11,11 @@ TESTS = HERE.parents[1]
 
 ELSEWHERE = {
     "__main__": "e2e/test_embedded_server.py",
+    "adapters/dynamodb_archive": "contract/test_archive.py",
+    "adapters/dynamodb_client": "fault/test_dynamodb.py",
+    "adapters/dynamodb_people": "contract/test_archive.py",
+    "adapters/dynamodb_reads": "fault/test_dynamodb.py",
+    "adapters/dynamodb_rooms": "contract/test_archive.py",
     "adapters/metered_archive": "unit/server/test_metrics.py",
     "adapters/redis_accounts": "contract/test_account_store.py",
     "adapters/redis_board": "contract/test_board.py",
@@ -25,6 +30,7 @@ ELSEWHERE = {
     "adapters/redis_rooms": "contract/test_room_store.py",
     "adapters/redis_slots": "contract/test_limits_contract.py",
     "adapters/redis_wire": "contract/test_sending.py",
+    "adapters/sqlite_archive": "contract/test_archive.py",
     "adapters/zookeeper": "fault/test_zookeeper.py",
     "adapters/zookeeper_client": "fault/test_zookeeper_access.py",
     "adapters/zookeeper_election": "fault/test_zookeeper.py",
