@@ -40,6 +40,10 @@ from dchat_server.restore import Recall, Walk, marks
 from dchat_server.retention import Retention
 from dchat_server.timeline import Timeline
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from dchat_server.adapters.zookeeper_client import Access
+
 log = structlog.get_logger("dchat.worker")
 
 START_S = 30.0
@@ -120,12 +124,25 @@ def leadership_for(config: Config, archive: Archive) -> Leadership:
 
         return LocalLeadership(config.data_dir / "leader.lock", next_fence)
     from dchat_server.adapters.zookeeper import ZooKeeperLeadership
+
+    return ZooKeeperLeadership(access_for(config))
+
+
+def access_for(config: Config) -> Access:
+    """How to get at the ZooKeeper these settings name."""
     from dchat_server.adapters.zookeeper_client import Access
 
+    assert config.zookeeper is not None
     paths = (config.zookeeper_ca, config.zookeeper_cert, config.zookeeper_key)
     ca, cert, key = (None if path is None else str(path) for path in paths)
-    return ZooKeeperLeadership(
-        Access(config.zookeeper, config.zookeeper_session_s, digest=config.zookeeper_auth, ca=ca, cert=cert, key=key)
+    return Access(
+        config.zookeeper,
+        config.zookeeper_session_s,
+        digest=config.zookeeper_auth,
+        ca=ca,
+        cert=cert,
+        key=key,
+        generation=config.zookeeper_generation,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 import os
 import resource
 import shutil
@@ -15,6 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import structlog
+
 from dchat_server.config import Config
 from dchat_server.data_folder import DataFolderError, user_of
 from dchat_server.embedded import NO_SERVER, EmbeddedError, EmbeddedRedis
@@ -24,6 +27,7 @@ from dchat_server.redis_binary import OLDEST, find_binaries
 State = Literal["ok", "warning", "failed"]
 FILES_BESIDE_STREAMS = 200
 """Files a worker has open besides one for each stream: Redis connections, sockets, its own."""
+_ZOOKEEPER_S = 8.0
 _LITTLE_DISK_BYTES = 200_000_000
 
 
@@ -42,6 +46,7 @@ def findings(config: Config) -> Iterator[Finding]:
     A Redis of the server's own is tried in a folder for the moment; one named by DCHAT_REDIS_URL is only
     asked.
     """
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))  # it is said here
     yield Finding("Python", "ok", f"{sys.version.split()[0]} ({sys.executable})")
     for sentence in config.warnings:
         yield Finding("settings", "warning", sentence)
@@ -52,6 +57,15 @@ def findings(config: Config) -> Iterator[Finding]:
         yield from _own_redis(config)
     else:
         yield from asyncio.run(_shared_redis(config))
+    yield asyncio.run(_archive(config))
+    if config.zookeeper is not None:
+        yield asyncio.run(_zookeeper(config))
+    elif not config.embedded:
+        yield Finding(
+            "leader",
+            "warning",
+            "without DCHAT_ZOOKEEPER one process of each machine leads; with workers on several machines, set it.",
+        )
 
 
 def _ports(config: Config) -> Iterator[Finding]:
@@ -130,6 +144,55 @@ async def _shared_redis(config: Config) -> list[Finding]:
         where = address if isinstance(address, str) else f"{address[0]}:{address[1]}"
         found += await _node(where, address, target.options, config)
     return found
+
+
+async def _archive(config: Config) -> Finding:
+    from dchat_server.errors import ArchiveUnavailable, ClusterMismatch
+
+    if config.dynamodb_table is None:
+        path = config.data_dir / "archive.sqlite3"
+        text = (
+            f"{path} ({path.stat().st_size // 1_000_000:,} MB)" if path.exists() else f"{path}, made at the first start"
+        )
+        if config.embedded:
+            return Finding("archive", "ok", text)
+        return Finding("archive", "warning", f"{text}; workers on other machines need DCHAT_DYNAMODB_TABLE instead.")
+    from dchat_server.backends import archive_for
+
+    archive = archive_for(config)
+    began = time.monotonic()
+    try:
+        await archive.start()
+        fence = await archive.fence()
+    except (ArchiveUnavailable, ClusterMismatch) as problem:
+        detail = str(problem.__cause__ or problem)
+        return Finding("archive", "failed", f"DynamoDB table {config.dynamodb_table}: {detail}")
+    finally:
+        await archive.stop()
+    took_ms = (time.monotonic() - began) * 1000
+    return Finding(
+        "archive", "ok", f"DynamoDB table {config.dynamodb_table} answers in {took_ms:.0f} ms (fence {fence})"
+    )
+
+
+async def _zookeeper(config: Config) -> Finding:
+    from dchat_server.adapters.zookeeper_client import Session, ZooKeeperTrouble
+    from dchat_server.backends import access_for
+
+    access = access_for(config)
+    session = Session(access, lambda: None)
+    began = time.monotonic()
+    try:
+        async with asyncio.timeout(_ZOOKEEPER_S):
+            await session.open()
+        await session.children("/")
+    except (ZooKeeperTrouble, TimeoutError) as problem:
+        text = f"ZooKeeper at {access.servers}: {str(problem) or 'no answer'}; chat goes on without, but nobody leads."
+        return Finding("leader", "failed", text)
+    finally:
+        await session.close(2.0)
+    took_ms = (time.monotonic() - began) * 1000
+    return Finding("leader", "ok", f"ZooKeeper at {access.servers} answers in {took_ms:.0f} ms")
 
 
 async def _node(

@@ -112,6 +112,9 @@ class Config:
         readable_file, "FILE", "Certificate (PEM) that the worker shows to ZooKeeper.", default=None, shown="none")
     zookeeper_key: Path | None = option(
         readable_file, "FILE", "Private key (PEM) of that certificate.", default=None, shown="none")
+    zookeeper_generation: int = option(
+        whole(0, 100), "N", "One more each time ZooKeeper's data was lost, so that new leaders outrank old ones.",
+        default=0)
     dynamodb_table: str | None = option(
         table_name, "TABLE", "DynamoDB table that keeps everything for good.",
         default=None, shown="a SQLite file in the data folder")

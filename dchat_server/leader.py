@@ -210,7 +210,7 @@ class Leader:
                     "fence_refused",
                     fence=self._fence,
                     seen=error.seen,
-                    hint="ZooKeeper was wiped or is another one; nothing is archived until dchat-server reset-fence",
+                    hint="ZooKeeper was wiped or is another one; raise DCHAT_ZOOKEEPER_GENERATION on all workers",
                 )
         await self._leadership.step_down()
 

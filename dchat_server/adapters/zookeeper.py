@@ -65,7 +65,7 @@ class ZooKeeperLeadership:
         self._members = Membership(self._access.root, me)
         if self._streams is not None:
             self._members.streams = self._streams
-        self._election = Election(self._access.root, me.worker, self._terms)
+        self._election = Election(self._access.root, me.worker, self._terms, self._access.generation)
         self._running = asyncio.create_task(self._run(self._members, self._election))
 
     async def stop(self) -> None:

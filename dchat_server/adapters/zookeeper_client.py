@@ -54,7 +54,8 @@ class Access:
     """How to get at an ensemble. `hosts` is host:port,host:port with an optional /folder, in which everything is kept.
 
     With a login, digest or SASL (both "user:password"), all nodes are created for that login alone. `ca` turns TLS on,
-    which then checks the servers' certificates and the names in them; all three are paths of PEM files.
+    which then checks the servers' certificates and the names in them; all three are paths of PEM files. `generation`
+    counts the ensembles there have been: fences of a later one are above all of an earlier one.
     """
 
     hosts: str
@@ -64,6 +65,7 @@ class Access:
     ca: str | None = None
     cert: str | None = None
     key: str | None = None
+    generation: int = 0
 
     @property
     def servers(self) -> str:

@@ -14,6 +14,9 @@ from dchat_server.adapters.zookeeper_client import Session, ZooKeeperTrouble
 from dchat_server.adapters.zookeeper_members import waker, within
 from dchat_server.ports_cluster import Leader
 
+GENERATION_BITS = 56
+"""A czxid has fewer, unless an ensemble elects leaders of its own 16 million times."""
+
 log = structlog.get_logger("dchat.zookeeper")
 
 LOOK_S = 2.0
@@ -27,8 +30,9 @@ CONFIRM = 1 / 5
 class Election:
     """This worker in the queue. `leader` is None while nobody leads or nobody can say."""
 
-    def __init__(self, root: str, worker: str, terms: Terms) -> None:
+    def __init__(self, root: str, worker: str, terms: Terms, generation: int = 0) -> None:
         self.folder, self._worker, self._terms = f"{root}/election", worker, terms
+        self._first_fence = generation << GENERATION_BITS
         self.leader: Leader | None = None
         self.term: LeaseTerm | None = None
         self.resigned = asyncio.Event()
@@ -57,7 +61,7 @@ class Election:
                     node = await session.get(f"{self.folder}/{names[0]}")
                     first = names[0]
                     if session.state == "connected":
-                        self.leader = Leader(node.data.decode("utf-8", "replace"), node.czxid)
+                        self.leader = Leader(node.data.decode("utf-8", "replace"), self._first_fence + node.czxid)
             await within(self._look, LOOK_S * random.uniform(0.7, 1.0))
 
     async def stand(self, session: Session) -> None:
@@ -68,7 +72,7 @@ class Election:
             self._look.set()
             await self._terms.wanted.wait()
             path, made = await session.create(f"{self.folder}/{_mark(session)}-", self._worker.encode(), sequence=True)
-            await self._until_turn(session, path.rpartition("/")[2], made.czxid)
+            await self._until_turn(session, path.rpartition("/")[2], self._first_fence + made.czxid)
 
     async def clear(self, session: Session, timeout_s: float | None = None) -> None:
         """Remove whatever this session has ever stood with, acknowledged or not."""

@@ -123,3 +123,32 @@ def test_no_event_loop_is_left_behind(tmp_path, free_port):
     list(findings(Config(redis_url=f"redis://127.0.0.1:{free_port}", port=free_port)))
     with pytest.raises(RuntimeError):
         asyncio.get_running_loop()
+
+
+def by_part(found: list[Finding], part: str) -> Finding:
+    (finding,) = [each for each in found if each.part == part]
+    return finding
+
+
+def test_a_file_as_archive_is_fine_for_one_machine_and_worth_a_warning_for_several(tmp_path, free_port):
+    alone = list(findings(Config(data_dir=tmp_path, port=free_port)))
+    assert by_part(alone, "archive").state == "ok"
+    assert not [each for each in alone if each.part == "leader"]
+    several = list(findings(Config(data_dir=tmp_path, port=free_port, redis_url=f"redis://127.0.0.1:{free_port}")))
+    assert by_part(several, "archive").state == by_part(several, "leader").state == "warning"
+
+
+def test_an_archive_and_a_zookeeper_that_do_not_answer_are_failures(free_port):
+    nowhere = f"127.0.0.1:{free_port}"
+    config = Config(
+        port=free_port,
+        redis_url=f"redis://{nowhere}",
+        zookeeper=nowhere,
+        zookeeper_session_s=1.0,
+        dynamodb_table="dchat",
+        dynamodb_endpoint=f"http://{nowhere}",
+    )
+    found = list(findings(config))
+    assert by_part(found, "archive").state == by_part(found, "leader").state == "failed"
+    assert "Could not connect" in by_part(found, "archive").text
+    assert nowhere in by_part(found, "leader").text
