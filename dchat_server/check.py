@@ -165,7 +165,9 @@ async def _archive(config: Config) -> Finding:
         await archive.start()
         fence = await archive.fence()
     except (ArchiveUnavailable, ClusterMismatch) as problem:
-        detail = str(problem.__cause__ or problem)
+        detail = str(problem)
+        if isinstance(problem, ArchiveUnavailable):
+            detail = "no answer; look at endpoint, region, credentials and the network."
         return Finding("archive", "failed", f"DynamoDB table {config.dynamodb_table}: {detail}")
     finally:
         await archive.stop()

@@ -210,6 +210,12 @@ def banner(config: Config, embedded: EmbeddedRedis | None) -> str:
         lines.append(f"  Redis   {embedded.binary.name}, its own; a message {safe}")
     else:
         lines.append(f"  Redis   {config.redacted()['redis_url']}")
+        if config.dynamodb_table is None:
+            lines.append(f"  data    {config.data_dir}")
+        else:
+            lines.append(f"  archive DynamoDB table {config.dynamodb_table}")
+        if config.zookeeper is not None:
+            lines.append(f"  leader  elected in ZooKeeper at {config.zookeeper}")
     if config.workers > 1:
         each = f", on ports {config.ports[0]} to {config.ports[-1]}" if config.port_per_worker else ""
         lines.append(f"  workers {config.workers}{each}")
