@@ -76,8 +76,12 @@ class Timeline:
         edge = await self._log.edge(room)
         if edge is None:
             return out
-        out = [event for event in out if event.seq >= edge.floor]
         top = out[-1].seq - 1 if out else edge.head if before is None else min(before - 1, edge.head)
+        if top > edge.watermark and not out:
+            # The log was empty, and is not any more: somebody spoke in an idle room.
+            out = await self._log.read_back(room, before, limit)
+            top = out[-1].seq - 1 if out else edge.watermark
+        out = [event for event in out if event.seq >= edge.floor]
         if top >= edge.floor and len(out) < limit:
             out += await self._archived_back(room, top, limit - len(out), edge)
         return out

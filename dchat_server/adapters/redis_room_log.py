@@ -109,7 +109,10 @@ class RedisRoomLog:
     async def read(self, room: str, after: int, limit: int) -> list[Event]:
         after = max(after, 0)
         shard, prefix = self._keys.shard(room), self._keys.room(room)
-        raw_epochs, raw_head = await self._nodes.run(shard, "HMGET", prefix + ":meta", "epochs", "head")
+        ask = ("HMGET", prefix + ":meta", "epochs", "head")
+        raw_epochs, raw_head = await self._nodes.run(shard, *ask)
+        if raw_head is None and await self._missing.rooms((room,)):
+            raw_epochs, raw_head = await self._nodes.run(shard, *ask)
         start = f"{epoch_of(parse_epochs(raw_epochs), after + 1)}-{after + 1}"
         rows = await self._nodes.run(shard, "XRANGE", prefix + ":log", start, "+", "COUNT", limit)
         events = [decode_log_entry(room, row) for row in rows]

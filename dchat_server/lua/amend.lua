@@ -21,6 +21,7 @@ local mentions, others, most_emoji = ARGV[11], ARGV[12], tonumber(ARGV[13])
 local room = room_at(prefix)
 if lacking(prefix) then return {'behind', 0, 0, 0} end
 if not room then return {'room_not_found', 0, 0, 0} end
+now = math.max(now, room.ts)  -- the time of the event: what is folded into the archive has that, too
 local role = redis.call('HGET', prefix .. ':members', actor)
 if not role then return {room.kind == 'public' and 'not_a_member' or 'room_not_found', 0, 0, 0} end
 local before = done_before(key)
