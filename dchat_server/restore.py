@@ -52,6 +52,11 @@ class PeopleLog(Protocol):
         """The epoch the shard is at. One round trip."""
         ...
 
+    async def unsure(self, user: str) -> bool:
+        """True when the archive may know more of this person: their shard is behind, and they were not compared with
+        the archive since. One round trip."""
+        ...
+
     async def restore(self, record: UserRecord, epoch: int) -> bool:
         """Make this person at least as new as the record; False when the shard is not at `epoch` any more. One round
         trip."""
@@ -92,6 +97,12 @@ class Recall:
             async with self._looking.passed():
                 known |= await self._restore(group)
         return known
+
+    async def settle(self, user: str) -> None:
+        """See to it that the archive has nothing newer of this person: before a change, or where a list that is there
+        may be short. One round trip, when it has not."""
+        if await self._people.unsure(user):
+            await self.restore_users([user])
 
     async def token(self, shard: int, digest: str) -> bool:
         """Bring back the owner of a token; False when the archive knows none. Two reads of the archive."""

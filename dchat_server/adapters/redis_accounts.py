@@ -35,6 +35,10 @@ class LostPeople(Protocol):
         """Make these people at least as new as the archive has them; those it knows."""
         ...
 
+    async def settle(self, user: str) -> None:
+        """See to it that the archive has nothing newer of this person."""
+        ...
+
     async def token(self, shard: int, digest: str) -> bool:
         """Bring back the owner of a token; False when the archive knows none."""
         ...
@@ -302,19 +306,8 @@ class RedisAccountStore:
 
     async def _settle(self, username: str) -> None:
         """Before a change: see to it that the archive has nothing newer of this person. One round trip."""
-        if self._lost is None:
-            return
-        shard = self._keys.shard(username)
-        version, (epoch, mark) = await self._nodes.pipe(
-            shard,
-            [
-                ("HGET", self._keys.user(username), "version"),
-                ("HMGET", self._keys.state(shard), "epoch", "behind"),
-            ],
-        )
-        # See lua/restore_user.lua for what the version says.
-        if epoch is None or (mark == b"1" and int(version or 0) < int(epoch) * 1_000_000):
-            await self._lost.restore_users([username])
+        if self._lost is not None:
+            await self._lost.settle(username)
 
     def _token_keys(self, username: str) -> tuple[str, str]:
         """Of the user's list of tokens, and the prefix of the token records beside it."""

@@ -68,6 +68,18 @@ class RedisPeople:
         reply = await self._nodes.run(shard, "HGET", self._keys.state(shard), "epoch")
         return int(reply) if reply is not None else (await self._nodes.open_shard(shard)).epoch
 
+    async def unsure(self, user: str) -> bool:
+        """True when the archive may know more of this person: their shard is behind, and they were not compared with
+        the archive since. One round trip."""
+        shard = self._keys.shard(user)
+        account, state = (
+            ("HGET", self._keys.user(user), "version"),
+            ("HMGET", self._keys.state(shard), "epoch", "behind"),
+        )
+        version, (epoch, mark) = await self._nodes.pipe(shard, [account, state])
+        # A state that is gone has not been missed by anybody yet. See lua/restore_user.lua for what the version says.
+        return epoch is None or (mark == b"1" and int(version or 0) < int(epoch) * 1_000_000)
+
     async def restore(self, record: UserRecord, epoch: int) -> bool:
         """Make this person at least as new as the record; False when the shard is not at `epoch` any more. One round
         trip."""

@@ -38,6 +38,9 @@ class Log:
     async def epoch(self, shard: int) -> int:
         return self.epochs[shard]
 
+    async def unsure(self, user: str) -> bool:
+        return user not in self.people
+
     async def restore(self, record: UserRecord, epoch: int) -> bool:
         if epoch != self.epochs[0 if record.user == FIRST else shard_of(record.user, SHARDS)]:
             return False
@@ -271,6 +274,15 @@ async def test_a_token_brings_its_owner_back_but_not_from_another_shard(setting:
     assert setting.log.people == {}
     assert await setting.recall.token(shard, "d1")
     assert setting.log.people == {"ada": owner}
+
+
+async def test_who_is_as_new_as_the_archive_is_not_looked_up_in_it(setting: Setting) -> None:
+    await setting.add("ada")
+    await setting.recall.settle("ada")
+    assert set(setting.log.people) == {"ada"}
+    setting.archive.calls.clear()
+    await setting.recall.settle("ada")
+    assert setting.archive.calls == []
 
 
 async def test_names_are_of_people_alone(setting: Setting) -> None:
