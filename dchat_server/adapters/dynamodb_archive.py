@@ -24,7 +24,6 @@ from dchat_server.adapters.dynamodb_people import People
 from dchat_server.adapters.dynamodb_reads import Reads
 from dchat_server.adapters.dynamodb_rooms import Rooms
 from dchat_server.errors import ArchiveUnavailable, ClusterMismatch
-from dchat_server.logs import logger
 from dchat_server.ports_archive import Chunk, Entry, Fenced, Mark, RoomChange, RoomRecord, UserRecord
 
 T = TypeVar("T")
@@ -188,12 +187,17 @@ class DynamoDbArchive:
 
         def in_thread(deadline: float) -> T:
             try:
-                return work(self._table(), deadline)
+                at = self._table()
+            except ClusterMismatch as problem:  # not even a client can be made
+                if starting:
+                    raise
+                raise ArchiveUnavailable from problem
+            try:
+                return work(at, deadline)
             except ClusterMismatch as problem:
                 if starting:
                     raise
-                logger().error("archive_table_wrong", table=self._name, error=str(problem))
-                raise ArchiveUnavailable from problem
+                raise at.calls.unavailable("archive_table_wrong", error=str(problem)) from problem
 
         if writing is not None:
             return await self._writers.run(in_thread, wait_s=writing)

@@ -166,9 +166,13 @@ class Calls:
             raise self._unavailable(operation, str(problem)) from None
 
     def _unavailable(self, operation: str, why: str) -> ArchiveUnavailable:
+        return self.unavailable("archive_unavailable", operation=operation, error=why)
+
+    def unavailable(self, event: str, **about: str) -> ArchiveUnavailable:
+        """The exception to raise; says so in the log, unless it did a moment ago."""
         if time.monotonic() >= self._quiet_until:
             self._quiet_until = time.monotonic() + _QUIET_S
-            logger().error("archive_unavailable", table=self._table, operation=operation, error=why)
+            logger().error(event, table=self._table, **about)
         return ArchiveUnavailable()
 
     def _count(self, operation: str, params: Mapping[str, Any], answer: Mapping[str, Any]) -> None:

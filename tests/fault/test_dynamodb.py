@@ -122,6 +122,18 @@ async def test_a_read_that_is_disturbed_answers_all_the_same(dynamo: Dynamo, arc
             assert dynamo.faults.hits.total() - before >= 3, fault
 
 
+async def test_no_read_is_satisfied_with_a_replica_that_may_be_late(dynamo: Dynamo, archive: DynamoDbArchive) -> None:
+    await filled(archive)
+    dynamo.requests = asked = []
+    for _, ask, _ in READS.values():
+        await ask(archive)
+    await archive.chunks_back("lobby", 99, 9)
+    assert len(asked) > len(READS)
+    for operation, body in asked:
+        reads = body["RequestItems"].values() if operation == "BatchGetItem" else [body]
+        assert all(read["ConsistentRead"] for read in reads), operation
+
+
 async def test_a_step_that_is_disturbed_is_made_once(dynamo: Dynamo, archive: DynamoDbArchive) -> None:
     for version, (fault, plant) in enumerate(FAULTS.items(), 1):
         plant(dynamo.faults, "TransactWriteItems")
