@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import shutil
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.harness.dynamodb import dynamodb
+from tests.harness.processes import Running, free_port, plain_environment, until
+from tests.harness.redis import RedisServer
 from tests.harness.workers import Worker
+from tests.harness.zookeeper import ensemble
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCKS = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.S)
@@ -89,3 +95,46 @@ def test_the_first_chat_and_the_one_with_curl_go_as_written(server: Worker, tmp_
     out = run(register.rstrip() + " > answer\n" + token + rest, server, tmp_path)
     assert '"text":"hi"' in out
     assert "event: hello" in out
+
+
+async def test_the_fleet_leads_and_archives_as_written(tmp_path: Path) -> None:
+    (fleet,) = [block for block in BLOCKS if "init-table" in block]
+    with RedisServer() as redis:
+        async with ensemble(1) as zookeeper, dynamodb(table=False) as dynamo:
+            for name, here in (
+                ("redis+cluster://redis.internal:6379", redis.url),
+                ("zk1.internal:2181,zk2.internal:2181,zk3.internal:2181", zookeeper.hosts),
+            ):
+                assert name in fleet
+                fleet = fleet.replace(name, here)
+            port = free_port()
+            folder = tmp_path / "tools"
+            folder.mkdir()
+            (folder / "dchat-server").write_text(f'#!/bin/sh\nexec {sys.executable} -m dchat_server "$@"\n')
+            (folder / "dchat-server").chmod(0o755)
+            env = plain_environment(
+                PATH=f"{folder}:{os.environ['PATH']}",
+                DCHAT_DYNAMODB_ENDPOINT=dynamo.endpoint,
+                DCHAT_HOST="127.0.0.1",
+                DCHAT_PORT=str(port),
+                DCHAT_DATA_DIR=str(tmp_path / "data"),
+            )
+            block = fleet.replace("\ndchat-server\n", "\nexec dchat-server\n")
+            server = Running("fleet", [shutil.which("bash") or "bash", "-euc", block], tmp_path, env)
+            try:
+                await asyncio.to_thread(until, lambda: " is ready: http" in server.log, "the server is ready")
+                leading = f"http://127.0.0.1:{port}/metrics"
+                await asyncio.to_thread(until, lambda: "dchat_leader{" in text_of(leading), "the figures are there")
+                await asyncio.to_thread(until, lambda: leads(text_of(leading)), "it leads")
+            finally:
+                server.kill()
+
+
+def text_of(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return str(answer.read().decode())
+
+
+def leads(metrics: str) -> bool:
+    (line,) = [line for line in metrics.splitlines() if line.startswith("dchat_leader{")]
+    return line.endswith(" 1.0")
