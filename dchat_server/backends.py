@@ -193,7 +193,7 @@ def _put_together(
         nodes,
         room_log,
         Timeline(room_log, archive),
-        RedisRoomStore(nodes, missing),
+        RedisRoomStore(nodes, missing, recall.settle),
         RedisAccountStore(nodes, recall),
         archive,
         hot,

@@ -102,8 +102,9 @@ class HotLog(Protocol):
         """Shards that may lack what the archive holds: they were wiped, or lost their tail. One round trip a server."""
         ...
 
-    async def caught_up(self, fence: int, shard: int) -> None:
-        """Say that a shard has everything again. Raises Fenced."""
+    async def caught_up(self, fence: int, shard: int, epoch: int) -> None:
+        """Say that a shard has again everything that it lacked in `epoch`; under another one it changes nothing. Raises
+        Fenced."""
         ...
 
 

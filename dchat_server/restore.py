@@ -233,7 +233,7 @@ class Walk:
             term.check()
             # One that lost its data again meanwhile has to be walked again.
             if await self._people.epoch(shard) == epoch:
-                await self._hot.caught_up(term.fence, shard)
+                await self._hot.caught_up(term.fence, shard, epoch)
                 log.info("walk_ended", shard=shard, users=self._users, rooms=self._rooms)
 
     async def _entries(self, term: Term, shard: int, after: str) -> AsyncIterator[list[Entry]]:

@@ -194,7 +194,7 @@ class MemoryHotLog:
     async def behind(self) -> list[int]:
         return sorted(self.behind_shards)
 
-    async def caught_up(self, fence: int, shard: int) -> None:
+    async def caught_up(self, fence: int, shard: int, epoch: int) -> None:
         self._raise(fence)
         self.behind_shards.discard(shard)
 

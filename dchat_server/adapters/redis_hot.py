@@ -94,8 +94,8 @@ class RedisHotLog:
         replies = await self._nodes.ask(questions)
         return [shard for shard, flag in enumerate(replies) if flag == b"1"]
 
-    async def caught_up(self, fence: int, shard: int) -> None:
-        await self._fenced(shard, "caught_up", fence)
+    async def caught_up(self, fence: int, shard: int, epoch: int) -> None:
+        await self._fenced(shard, "caught_up", fence, epoch)
 
     async def _fenced(self, shard: int, name: str, fence: int, *args: Value) -> Any:
         reply = await self._nodes.script(shard, name, fence, *args)

@@ -8,7 +8,7 @@ between it names a room too many, never one too few, and `:members` is asked eac
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from dchat_server import wire
@@ -28,9 +28,12 @@ _META = ("kind", "topic", "display_name", "archived", "created", "head", "epoch"
 class RedisRoomStore:
     """Implements `RoomStore`."""
 
-    def __init__(self, nodes: RedisNodes, missing: Missing | None = None) -> None:
+    def __init__(
+        self, nodes: RedisNodes, missing: Missing | None = None, settle: Callable[[str], Awaitable[None]] | None = None
+    ) -> None:
+        """`settle` (restore.Recall.settle) sees to it that the archive has nothing newer of a person."""
         self._nodes, self._keys = nodes, nodes.keys
-        self._missing = missing or Missing(nodes)
+        self._missing, self._settle_person = missing or Missing(nodes), settle
 
     async def create(
         self, room: str, kind: str, creator: str, members: Mapping[str, str], *, topic: str, display_name: str
@@ -147,6 +150,7 @@ class RedisRoomStore:
         return (kind.decode() if kind else None), (role.decode() if kind and role else None)
 
     async def joined(self, user: str) -> list[str]:
+        await self._settle(user)
         names = await self._nodes.run(self._keys.shard(user), "SMEMBERS", self._keys.joined(user))
         rooms = sorted(name.decode() for name in names)
 
@@ -181,10 +185,12 @@ class RedisRoomStore:
     async def markers(self, user: str, rooms: Sequence[str]) -> list[Marker | None]:
         if not rooms:
             return []
+        await self._settle(user)
         rows = await self._nodes.run(self._keys.shard(user), "HMGET", self._keys.markers(user), *rooms)
         return [_marker(row.split()) if row else None for row in rows]
 
     async def mark(self, user: str, room: str, marker: Marker, body: bytes) -> Marker:
+        await self._settle(user)
         reply = await self._nodes.script(
             self._keys.shard(user),
             "mark_read",
@@ -209,6 +215,10 @@ class RedisRoomStore:
 
         replies = await self._ask_rooms(list(rooms), ask)
         return {room: (int(deleted), int(mentions)) for room, (deleted, mentions) in replies.items()}
+
+    async def _settle(self, user: str) -> None:
+        if self._settle_person is not None:
+            await self._settle_person(user)
 
     async def _ask_rooms(self, rooms: Iterable[str], ask: Any) -> dict[str, list[Any]]:
         """The same questions about many rooms, in one round trip a server."""

@@ -63,7 +63,7 @@ class Log:
     async def behind(self) -> list[int]:
         return list(self.lost)
 
-    async def caught_up(self, fence: int, shard: int) -> None:
+    async def caught_up(self, fence: int, shard: int, epoch: int) -> None:
         if fence < self.fence:
             raise Fenced(self.fence)
         self.lost.remove(shard)
