@@ -10,6 +10,7 @@ import os
 import secrets
 import sqlite3
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from dchat_server.errors import ClusterMismatch
@@ -75,7 +76,10 @@ def prepare(path: Path, shards: int) -> str:
     sqlite3.Error or OSError when it cannot be read or written.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    # Never open a file that is there: closing it again would take away all locks this process has on it through SQLite,
+    # and another process, thinking itself alone, would remove the write-ahead log under our connections.
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     db = connect(path)
     try:
         _check_owner(db, path)

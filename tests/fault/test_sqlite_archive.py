@@ -261,3 +261,19 @@ async def test_each_of_many_steps_that_are_written_together_has_its_own_outcome(
     assert outcomes[5].seen == 2
     records = await archive.rooms(["a", "b", "there"])
     assert {room: record.version for room, record in records.items()} == {"a": 3, "there": 1}
+
+
+async def test_a_worker_that_ends_leaves_the_log_under_another_ones_connections(folder: Path) -> None:
+    path = folder / FILE
+    archive = SqliteArchive(path, SHARDS)
+    await archive.start()
+    await archive.raise_fence(1)
+    assert await archive.identity() == await archive.identity()
+    come_and_go = "import pathlib, sys; from dchat_server.adapters.sqlite_schema import prepare; "
+    come_and_go += "prepare(pathlib.Path(sys.argv[1]), 4)"
+    command = [sys.executable, "-c", come_and_go, str(path)]
+    await asyncio.to_thread(subprocess.run, command, check=True, env=plain_environment())
+    assert Path(f"{path}-wal").exists()
+    await archive.raise_fence(2)
+    assert await archive.fence() == 2
+    await archive.stop()
