@@ -87,6 +87,7 @@ class Dashboards:
         self._watching: set[Dashboard] = set()
         self._anybody = asyncio.Event()
         self._before: dict[str, Any] | None = None
+        self._asking: asyncio.Future[None] | None = None
         self.cut = 0
 
     @property
@@ -139,9 +140,11 @@ class Dashboards:
             if now - pinged >= self._ping_s:
                 pinged = now
                 self._write([control_frame("ping", time=_now())])
-            if now - asked >= ASK_S and self._dead_among is not None:
+            if now - asked >= ASK_S and self._dead_among is not None and not self._asking:
                 asked = now
-                await self._close_dead(self._dead_among)
+                # Beside the rest: where tokens are looked up may be away, and dashboards are to be told that.
+                self._asking = asyncio.ensure_future(self._close_dead(self._dead_among))
+                self._asking.add_done_callback(self._asked)
             await asyncio.sleep(max(0.0, due - loop.time()))
 
     async def _tell(self) -> None:
@@ -175,6 +178,11 @@ class Dashboards:
         for dashboard in list(self._watching):
             if dashboard.digest in dead:
                 self._end(dashboard, "revoked")
+
+    def _asked(self, asking: asyncio.Future[None]) -> None:
+        self._asking = None
+        if not asking.cancelled() and (error := asking.exception()) is not None:
+            log.error("tokens_not_asked", exc_info=error)
 
     def _end(self, dashboard: Dashboard, reason: str) -> None:
         dashboard.write(sse([control_frame("auth_expired", reason=reason)], None))

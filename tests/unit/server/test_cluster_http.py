@@ -148,9 +148,10 @@ async def test_a_ticket_is_good_once_also_when_nobody_can_say_who_is_who(here: H
     async with watching(here, query="?ticket=ticket of ada") as events:
         await the(events, "stats")
     here.names.unknown = asyncio.Event()
-    for ticket in ("ticket of ada", "anything"):
-        told = await here.call("GET", f"/v1/cluster/events?ticket={ticket}", None)
-        assert told[1]["code"] == "backend_unavailable"
+    async with asyncio.timeout(10):  # one that is taken gives a stream, which does not end
+        for ticket in ("ticket of ada", "anything"):
+            told = await here.call("GET", f"/v1/cluster/events?ticket={ticket}", None)
+            assert told[1]["code"] == "backend_unavailable"
 
 
 async def test_who_looked_long_ago_or_is_no_administrator_any_more_is_not_believed(
@@ -302,6 +303,28 @@ async def test_a_dashboard_is_closed_when_its_token_is_revoked(here: Here) -> No
         assert (await the(events, "auth_expired"))["reason"] == "revoked"
         assert [event async for event in events] == []
     assert here.dashboards.count == 0
+
+
+async def test_a_revocation_that_was_not_heard_of_is_asked_for_and_nothing_waits_for_the_answer(
+    here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dchat_server.dashboards.ASK_S", 0.05)
+    monkeypatch.setattr(here.dashboards, "_is_revoked", lambda digest: False)
+    answer: asyncio.Future[frozenset[str]] = asyncio.get_running_loop().create_future()
+    asked = []
+
+    async def dead_among(tokens: Any) -> frozenset[str]:
+        asked.append(dict(tokens))
+        return await answer
+
+    monkeypatch.setattr(here.dashboards, "_dead_among", dead_among)
+    async with watching(here) as events:
+        await here.until(lambda: asked)
+        for _ in range(5):
+            await the(events, "stats")
+        assert asked == [{"digest of ada": "ada"}]
+        answer.set_result(frozenset({"digest of ada"}))
+        assert (await the(events, "auth_expired"))["reason"] == "revoked"
 
 
 async def test_a_dashboard_is_closed_when_its_token_ends(here: Here) -> None:
