@@ -139,6 +139,7 @@ def access_for(config: Config) -> Access:
         config.zookeeper,
         config.zookeeper_session_s,
         digest=config.zookeeper_auth,
+        sasl=config.zookeeper_sasl,
         ca=ca,
         cert=cert,
         key=key,

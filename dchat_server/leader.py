@@ -6,8 +6,8 @@ done in a term is to have the archive, and then the message log, refuse all lowe
 it alone lasts: a fence that it refuses must not have reached the log.
 
 A refusal (`Fenced`) while raising means that the fence is lower than one seen before. Elections give rising fences, so
-the ensemble must have been wiped, or the archive belongs to another one. No worker can mend that; the term is given up
-and the next one asked for only after a pause, for every worker would be refused alike. A refusal in the middle of a
+the ensemble must have been wiped, or the archive belongs to another one. A person has to say which; the term is given
+up and the next one asked for only after a pause, for every worker would be refused alike. A refusal in the middle of a
 term means that another leads and that we were slow to hear of it.
 
 A duty that fails by itself is started again after a pause, while the others go on. At the end of a term all are

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +17,7 @@ from dchat_server import leader as leader_module
 from dchat_server.adapters.terms import clock
 from dchat_server.adapters.zookeeper import ZooKeeperLeadership
 from dchat_server.adapters.zookeeper_client import Access
-from dchat_server.leader import Leader
+from dchat_server.leader import Duty, Leader
 from dchat_server.ports_cluster import Member, Term, TermOver
 from tests.harness.elected import Workers, some_workers
 from tests.harness.processes import eventually, new_folder, until
@@ -256,7 +256,7 @@ async def test_a_lower_fence_after_the_ensemble_was_wiped_is_refused_and_no_duty
     monkeypatch.setattr(leader_module, "FENCED_S", 0.5)
     ran: list[int] = []
 
-    class Duty:
+    class Writing:
         name = "writing"
 
         async def run(self, term: Term) -> None:
@@ -264,11 +264,8 @@ async def test_a_lower_fence_after_the_ensemble_was_wiped_is_refused_and_no_duty
             await asyncio.Event().wait()
 
     async with ensemble(3) as zookeeper:
-        port = ZooKeeperLeadership(Access(zookeeper.hosts, session_s=SESSION_S))
-        leader = Leader(port, FenceFile(tmp_path / "archive"), FenceFile(tmp_path / "hot"), [Duty()])
-        leading = asyncio.create_task(leader.run())
-        try:
-            await port.start(Member("a", "a:1", "1", 1000, 0))
+        stores = [FenceFile(tmp_path / "archive"), FenceFile(tmp_path / "hot")]
+        async with leading(Access(zookeeper.hosts, SESSION_S), stores, Writing()) as leader:
             await eventually(lambda: len(ran) == 1, "it leads")
             zookeeper.leader.kill()  # a new leader of the ensemble: its ids, and our fences, begin a new epoch
             await eventually(lambda: len(ran) == 2, "it leads again")
@@ -278,12 +275,25 @@ async def test_a_lower_fence_after_the_ensemble_was_wiped_is_refused_and_no_duty
             await eventually(lambda: leader.refusals >= 2, "it tried again")
             assert len(ran) == 2
             assert leader.state == "fenced"
-            for store in ("archive", "hot"):  # what `dchat-server reset-fence` does
-                (tmp_path / store).unlink()
-            await eventually(lambda: len(ran) == 3, "it leads")
+        async with leading(Access(zookeeper.hosts, SESSION_S, generation=1), stores, Writing()) as leader:
+            await eventually(lambda: len(ran) == 3, "it leads in the next generation")
             assert leader.state == "leading"
-            assert ran[2] < ran[1]
-        finally:
-            leading.cancel()
-            await port.stop()
-            await asyncio.gather(leading, return_exceptions=True)
+            assert ran[2] > 1 << 56
+        async with leading(Access(zookeeper.hosts, SESSION_S), stores, Writing()) as forgotten:
+            await eventually(lambda: forgotten.state == "fenced", "the old generation leads no more")
+            assert len(ran) == 3
+
+
+@asynccontextmanager
+async def leading(access: Access, stores: Sequence[FenceFile], duty: Duty, name: str = "a") -> AsyncIterator[Leader]:
+    """A worker that leads whenever it may."""
+    port = ZooKeeperLeadership(access)
+    leader = Leader(port, *stores, [duty])
+    running = asyncio.create_task(leader.run())
+    try:
+        await port.start(Member(name, f"{name}:1", "1", 1000, 0))
+        yield leader
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await port.stop()
