@@ -34,7 +34,7 @@ _STALLS = {
     "log_unavailable": "the message log does not answer the leader.",
     "no_archive": "a leader was elected, but the archive does not answer it.",
     "no_log": "a leader was elected, but the message log does not answer it.",
-    "fenced": "ZooKeeper was wiped, or is another one. docs/operations.md, Watching it, says what to do.",
+    "fenced": "ZooKeeper was wiped, or is another one. See docs/leadership.md.",
     "stuck_rooms": "some rooms cannot be archived; the others go on. dchat admin verify ROOM looks closer.",
     "restoring": "the message log lost data, which is being brought back.",
     "people_unsaved": "accounts or read markers could not be saved lately. Look at the leader's log.",

@@ -42,7 +42,11 @@ _ARCHIVE_STATES = {
     "silent": "there is a leader, which has not reported for 5 s",
     "unknown": "the leader's report cannot be read",
 }
-_EPOCH = whole("Rises with every change of leadership, and is the fence of what the leader writes.", 0, 2**63 - 1)
+_EPOCH = whole(
+    "Rises with every change of leadership, and is the fence of what the leader writes. May be larger than 2^53.",
+    0,
+    2**63 - 1,
+)
 _EXAMPLE_LEADER = {"worker": "host-71-2f0a", "epoch": 4294967311}
 _EXAMPLE_WORKER = {
     "worker": "host-71-2f0a",
