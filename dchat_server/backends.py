@@ -30,6 +30,7 @@ from dchat_server.adapters.redis_rooms import RedisRoomStore
 from dchat_server.compactor import Compactor
 from dchat_server.config import Config
 from dchat_server.errors import ArchiveUnavailable, BackendUnavailable
+from dchat_server.idle import Idle
 from dchat_server.keeper import Keeper
 from dchat_server.leader import Duty, Leader
 from dchat_server.ports_archive import Archive
@@ -174,6 +175,7 @@ def _put_together(
     retention = Retention(archive, hot, days=config.retention_days, keep=config.compact_keep)
     keeper = Keeper(hot, archive, restorer)
     walk = Walk(hot, archive, restorer, people)
+    idle = Idle(archive, hot, days=config.idle_days)
     rebalance = Rebalance(leadership, board)
 
     reaper = Reaper(
@@ -185,10 +187,11 @@ def _put_together(
             "people": keeper.facts,
             "restore": walk.facts,
             "retention": retention.facts,
+            "idle": idle.facts,
             "leader": lambda: leader.facts(),
         },
     )
-    duties: list[Duty] = [compactor, keeper, walk, retention, reaper, rebalance]
+    duties: list[Duty] = [compactor, keeper, walk, retention, idle, reaper, rebalance]
     leader = Leader(leadership, archive, _Bound(hot, guarded), duties)
     return Backends(
         nodes,

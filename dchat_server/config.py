@@ -128,6 +128,9 @@ class Config:
     compact_keep: int = option(
         whole(0, KEEP_ALL), "N", "Archived events of a room that stay in Redis, too, for quick replays.",
         default=1000, shown="1000; all of them with DCHAT_REDIS_URL and without DCHAT_DYNAMODB_TABLE")
+    idle_days: float = option(
+        number(0, 36_500), "DAYS", "Days without an event after which a room leaves Redis, but for who is in it; "
+        "0 is never.", default=7.0, shown="7; 0 with DCHAT_REDIS_URL and without DCHAT_DYNAMODB_TABLE")
     retention_days: float = option(
         number(0, 36_500), "DAYS", "Days that messages are kept, unless a room says otherwise; 0 is for ever.",
         default=0.0)
@@ -259,6 +262,7 @@ def _read(env: Mapping[str, str], argv: Sequence[str]) -> Config:
         if "dynamodb_table" not in values:
             # The archive is a file on this machine, which workers elsewhere would not see.
             values.setdefault("compact_keep", KEEP_ALL)
+            values.setdefault("idle_days", 0.0)
     values.setdefault("data_dir", default_data_dir(env))
     return Config(**values, sources=sources, warnings=tuple(_strangers(env)))
 
