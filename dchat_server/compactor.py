@@ -169,12 +169,10 @@ class Compactor:
             raise
         except Conflict:
             # Somebody else moved the room on (retention, or this very step, whose answer was lost): look anew.
-            self._steps.forget(room)
             self._totals["conflicts"] += 1
             self._struck(room, "conflict", "the room changed under the hands", passing=True)
             return self._troubles[room].tries == 1
         except (ArchiveUnavailable, BackendUnavailable) as error:
-            self._steps.forget(room)
             self._note_outage(error)
             self._struck(room, self._outage, str(error), passing=True)
             return False
@@ -186,7 +184,6 @@ class Compactor:
             return False
         except Exception as error:
             log.exception("room_failed", room=room)
-            self._steps.forget(room)
             self._struck(room, "failed", repr(error))
             return False
         self._count(progress)

@@ -15,7 +15,7 @@ import structlog
 from dchat_server.chunk import Row, decode
 from dchat_server.fold import target_of
 from dchat_server.model import Event
-from dchat_server.ports_archive import Archive, Chunk, RoomRecord
+from dchat_server.ports_archive import Archive, Chunk, Conflict, RoomRecord
 
 MAX_CHUNKS = 26
 """Archived chunks that one step may change: with what it adds they fit into one commit."""
@@ -82,8 +82,7 @@ class Reach:
             return False
         chunk = await self._archive.chunk(self._record.room, seq)
         if chunk is None or chunk.last < seq:
-            # What is gone cannot be changed; the rest of the room must not wait for it. `verify` tells where it is.
-            log.error("archive_lacks_event", room=self._record.room, seq=seq)
+            await self._missed(seq)
             return True
         self._hold(chunk)
         return True
@@ -91,6 +90,14 @@ class Reach:
     def _hold(self, chunk: Chunk) -> None:
         self._held[chunk.first] = chunk, decode(self._record.room, chunk.data)
         self._bytes += len(chunk.data)
+
+    async def _missed(self, seq: int) -> None:
+        """Raise Conflict when retention has just taken it. Otherwise the archive is damaged: what is gone cannot be
+        changed, and the rest of the room must not wait for it. verify.py tells where."""
+        room = self._record.room
+        if (await self._archive.rooms([room]))[room].version != self._record.version:
+            raise Conflict(f"{room} was changed meanwhile")
+        log.error("archive_lacks_event", room=room, seq=seq)
 
     async def _next(self, seq: int) -> int:
         """The first seq behind the chunk that holds `seq`; where there is none, the first that is in a chunk again."""

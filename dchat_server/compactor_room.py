@@ -112,6 +112,13 @@ class RoomSteps:
         Three calls to the log and one or two to the archive, plus one for each older chunk that is touched. Raises
         Stuck, Conflict, Fenced, TermOver, ArchiveUnavailable, BackendUnavailable; nothing is half done then.
         """
+        try:
+            return await self._advance(term, room)
+        except BaseException:
+            self.forget(room)  # where it stands now, only the archive knows
+            raise
+
+    async def _advance(self, term: Term, room: str) -> Progress:
         here = await self._hot.room(room)
         known = await self._know(room)
         if here is not None and here.watermark > known.record.watermark:
@@ -164,7 +171,6 @@ class RoomSteps:
             try:
                 page = await self._hot.read(record.room, record.watermark + len(events), limit)
             except Trimmed as error:
-                self.forget(record.room)
                 raise Stuck(
                     record.room,
                     "trimmed",
@@ -249,11 +255,7 @@ class RoomSteps:
 
     async def _make(self, term: Term, change: RoomChange) -> None:
         term.check()
-        try:
-            await self._archive.commit(term.fence, change)
-        except BaseException:
-            self.forget(change.record.room)  # where it stands now, only the archive knows
-            raise
+        await self._archive.commit(term.fence, change)
 
     async def _trim(
         self, term: Term, record: RoomRecord, head: int, behind: Event | None, progress: Progress

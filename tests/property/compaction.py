@@ -11,6 +11,8 @@ from typing import Any
 from unittest.mock import patch
 
 from dchat_server import chunk, compactor_reach, compactor_room, compactor_run
+from dchat_server import fold as fold_module
+from dchat_server import retention as retention_module
 from dchat_server.archived import chunks_from, roster_at
 from dchat_server.chunk import Row
 from dchat_server.compactor import Compactor
@@ -46,9 +48,11 @@ def small() -> Iterator[None]:
     with ExitStack() as stack:
         for module, names in (
             (chunk, {"MAX_EVENTS": 5}),
-            (compactor_run, {"MAX_EVENTS": 5, "MAX_RUN_EVENTS": 12, "ROSTER_EVENTS": 9, "SMALL_ROSTER_BYTES": 0}),
+            (compactor_run, {"MAX_EVENTS": 5, "MAX_RUN_EVENTS": 12, "ROSTER_EVENTS": 30, "SMALL_ROSTER_BYTES": 0}),
             (compactor_room, {"MAX_RUN_EVENTS": 12, "_FIRST_READ": 4, "_MOST_READ": 5, "_THREAD_EVENTS": 40}),
             (compactor_reach, {"MAX_CHUNKS": 3}),
+            (fold_module, {"MAX_RANGES": 3}),
+            (retention_module, {"MAX_DROPS": 3}),
         ):
             for name, value in names.items():
                 stack.enter_context(patch.object(module, name, value))
@@ -104,6 +108,13 @@ class World:
                 said.text, said.edited = text, event.ts
                 said.called = set(mentions_in(text)) & self.members.keys()
                 said.edits.append(event.seq)
+
+    async def saga(self, which: int, times: int) -> None:
+        """A message is edited while much else is said, and all of that is archived."""
+        for at in range(times):
+            await self.say(at, TEXTS[at % len(TEXTS)], 4)
+            await self.edit(which, TEXTS[at % len(TEXTS)])
+        await self.archive_all()
 
     async def delete(self, which: int) -> None:
         if (said := self._pick(which)) is not None:
@@ -217,8 +228,10 @@ class World:
     async def expire(self, keep_events: int) -> None:
         """Retention takes what is older than the last so many events."""
         term, _ = self.leaders[-1]
-        oldest = self.events[max(0, len(self.events) - keep_events)].ts
-        days = max(1, self.hot.clock_ms - oldest) / 86_400_000
+        kept = self.events[-keep_events:] if keep_events else []
+        oldest = kept[0].ts if kept else self.hot.clock_ms
+        self.hot.clock_ms += 1
+        days = (self.hot.clock_ms - oldest) / 86_400_000
         retention = Retention(
             self.archive, self.hot, days=days, keep=KEEP, wall=lambda: self.hot.clock_ms / 1000, monotonic=lambda: 0.0
         )
@@ -267,7 +280,9 @@ class World:
         assert [row.event.seq for row in rows] == list(range(record.floor, record.watermark + 1))
         for row in rows:
             event = self.events[row.event.seq - 1]
-            if self.gone.get(event.seq, record.watermark + 1) <= record.watermark:
+            if event.type == "edit" and body_fields(event)["target"] < record.floor:
+                pass  # retention took the message, perhaps before its deletion was archived: the edit expires in turn
+            elif self.gone.get(event.seq, record.watermark + 1) <= record.watermark:
                 assert b"secret" not in row.event.body
                 assert "secret" not in repr(row.state)
                 assert body_fields(row.event)["deleted"]

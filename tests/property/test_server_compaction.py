@@ -17,6 +17,7 @@ STEPS = st.one_of(
     SAY,
     st.tuples(st.just("edit"), which, texts, st.sampled_from([1, 1, 1, 2, 12])),
     st.tuples(st.just("edit"), st.just(0), texts),
+    st.tuples(st.just("saga"), st.just(0), st.integers(2, 9)),
     st.tuples(st.just("delete"), st.one_of(st.just(0), which)),
     st.tuples(st.just("react"), which, who, st.sampled_from(["+1", "👍"])),
     st.tuples(st.just("member"), who),
@@ -30,7 +31,7 @@ STEPS = st.one_of(
     ),
     st.tuples(st.just("usurp"), st.sampled_from(FAULTS)).map(lambda it: (it[0], *it[1])),
     st.tuples(st.just("old_leader"), who),
-    st.tuples(st.just("expire"), st.integers(10, 60)),
+    st.tuples(st.just("expire"), st.one_of(st.integers(0, 8), st.integers(10, 60))),
 )
 
 

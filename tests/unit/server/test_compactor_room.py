@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 
 import pytest
 
@@ -14,7 +15,7 @@ from dchat_server.compactor_run import MAX_RUN_EVENTS, OPEN_BYTES, Stuck
 from dchat_server.errors import ArchiveUnavailable
 from dchat_server.fold import fold, present
 from dchat_server.model import Event
-from dchat_server.ports_archive import Conflict, Fenced, RoomRecord
+from dchat_server.ports_archive import Conflict, Fenced, RoomChange, RoomRecord
 from dchat_server.ports_cluster import TermOver
 from dchat_server.wire import message_object
 from tests.archives import MemoryArchive
@@ -183,12 +184,33 @@ async def test_a_stale_record_is_refused_and_read_again(bench: Bench) -> None:
     bench.talk(10)
     await bench.step()
     bench.talk(10)
-    await bench.new_steps().advance(bench.term, ROOM)
-    bench.talk(10)
+    record = await bench.record()
+    await bench.archive.commit(5, RoomChange(replace(record, version=record.version + 1, commit="retention")))
     with pytest.raises(Conflict):
         await bench.step()
-    assert (await bench.step()).watermark == 32
-    assert [row.event.seq for row in await bench.rows()] == list(range(1, 33))
+    assert (await bench.step()).watermark == 22
+    assert [row.event.seq for row in await bench.rows()] == list(range(1, 23))
+
+
+async def test_a_target_that_retention_has_just_taken_is_no_alarm(bench: Bench) -> None:
+    bench.talk(500)
+    await bench.step()
+    bench.hot.edit(ROOM, "ada", 5, "changed")
+    record = await bench.record()
+    change = RoomChange(replace(record, version=record.version + 1, floor=201, commit="retention"), drop=[1])
+    await bench.archive.commit(5, change)
+    with pytest.raises(Conflict):
+        await bench.step()
+    assert (await bench.step()).watermark == 503
+
+
+async def test_what_another_leader_archived_and_trimmed_is_no_alarm(bench: Bench) -> None:
+    bench.talk(10)
+    await bench.step()
+    bench.talk(100)
+    await bench.new_steps().advance(bench.term, ROOM)
+    bench.talk(1)
+    assert (await bench.step()).watermark == 113
 
 
 async def test_a_leader_whose_term_is_over_writes_nothing(bench: Bench) -> None:
