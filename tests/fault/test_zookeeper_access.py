@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -107,7 +106,7 @@ async def test_neither_login_nor_session_password_is_logged_even_when_debugging(
     single: Ensemble, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(1)
-    logging.getLogger("kazoo").setLevel(1)
+    caplog.set_level(1, "kazoo")
     access = Access(f"{single.hosts}/{tmp_path.name}", SESSION_S, digest="dchat:hunter2")
     with capture_logs() as lines:
         async with worker(access) as port:

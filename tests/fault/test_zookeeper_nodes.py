@@ -98,16 +98,14 @@ async def test_terms_never_overlap_whatever_happens_to_the_connections(
     wire: Wire, by_wire: Access, workers: Workers, client: KazooClient
 ) -> None:
     three = [await workers.start(by_wire, name) for name in "abc"]
-    wire.cut_replies = 0.1
-    ends = time.monotonic() + 6
-    most = 0
-    while time.monotonic() < ends:
-        valid = [worker for worker in three if worker.term]
-        assert len(valid) <= 1
-        most = max(most, len(valid))
+    wire.cut_replies = 0.06
+    began, leaders = time.monotonic(), 0
+    while time.monotonic() - began < 60 and (time.monotonic() - began < 6 or leaders < 2 or wire.spoiled < 10):
+        assert len([worker for worker in three if worker.term]) <= 1
+        leaders = sum(len(worker.terms) for worker in three)
         await asyncio.sleep(0.002)
-    assert most == 1
-    assert wire.spoiled > 5
+    assert leaders >= 2
+    assert wire.spoiled >= 10
     wire.cut_replies = 0.0
     await eventually(lambda: all(worker.names == ["a", "b", "c"] for worker in three), "all are there again")
     await eventually(lambda: any(worker.term for worker in three), "somebody leads")
