@@ -116,12 +116,13 @@ def archive_for(config: Config) -> Archive:
     )
 
 
-def leadership_for(config: Config, archive: Archive) -> Leadership:
+def leadership_for(config: Config, archive: Archive, hot: RedisHotLog) -> Leadership:
     """The election these settings ask for."""
     if config.zookeeper is None:
 
         async def next_fence() -> int:
-            return await archive.fence() + 1
+            # The archive may be an older copy, or the log: whatever either has seen is to be outranked.
+            return max(await archive.fence(), await hot.fence()) + 1
 
         return LocalLeadership(config.data_dir / "leader.lock", next_fence)
     from dchat_server.adapters.zookeeper import ZooKeeperLeadership
@@ -170,7 +171,7 @@ def _put_together(
     room_log = RedisRoomLog(nodes, missing)
     hot = RedisHotLog(nodes, room_log, people)
     board = RedisBoard(nodes)
-    leadership = leadership_for(config, archive)
+    leadership = leadership_for(config, archive, hot)
     compactor = Compactor(archive, hot, interval_s=config.compact_interval_s, keep=config.compact_keep)
     retention = Retention(archive, hot, days=config.retention_days, keep=config.compact_keep)
     keeper = Keeper(hot, archive, restorer)

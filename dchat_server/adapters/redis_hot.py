@@ -48,6 +48,13 @@ class RedisHotLog:
                 "cluster must use the same DCHAT_DYNAMODB_TABLE (or, on one machine, the same DCHAT_DATA_DIR)."
             )
 
+    async def fence(self) -> int:
+        """The highest fence that any shard saw; 0 when there was none. One round trip a server."""
+        questions: list[tuple[int, Sequence[Value]]] = [
+            (shard, ("HGET", self._keys.state(shard), "fence")) for shard in range(self._keys.shards)
+        ]
+        return max(int(reply or 0) for reply in await self._nodes.ask(questions))
+
     async def raise_fence(self, fence: int) -> None:
         for shard in range(self._keys.shards):
             await self._fenced(shard, "raise_fence", fence)
