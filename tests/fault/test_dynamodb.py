@@ -7,12 +7,14 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 import pytest
 import pytest_asyncio
 import structlog
 
+from dchat_server.adapters import dynamodb_items as items
 from dchat_server.adapters.dynamodb_archive import DynamoDbArchive
 from dchat_server.adapters.dynamodb_client import connect
 from dchat_server.errors import ArchiveUnavailable, ClusterMismatch
@@ -204,6 +206,60 @@ async def test_at_random_faults_nothing_is_lost_or_doubled(dynamo: Dynamo, archi
     assert await archive.marks() == {shard: Mark(1, 1104 + shard) for shard in range(SHARDS)}
 
 
+# --- a commit in the middle of a read -------------------------------------------------------------------------------
+
+
+async def between_two_answers(dynamo: Dynamo, reading: Awaitable[Any], write: Awaitable[Any]) -> Any:
+    """What a read in two answers brings when `write` comes in between."""
+    dynamo.forget()
+    dynamo.faults.slow(300, "Query")
+    task = asyncio.ensure_future(reading)
+    await eventually(lambda: dynamo.calls["Query"] == 2, "the second answer is asked for", every_s=0.001)
+    await write
+    dynamo.faults.clear()
+    found = await task
+    assert dynamo.calls["Query"] > 2
+    return found
+
+
+async def test_a_roster_is_never_put_together_from_two_commits(dynamo: Dynamo, workers: Workers) -> None:
+    archive = workers.one(wait_s=20, read_s=5)
+    await archive.raise_fence(FENCE)
+    old, new = [b"old" * 70_000] * 6, [b"new" * 70_000] * 5
+    await archive.commit(FENCE, RoomChange(step(1, roster_at=1), roster=old))
+    write = archive.commit(FENCE, RoomChange(step(2, roster_at=2), roster=new))
+    assert await between_two_answers(dynamo, archive.roster("lobby"), write) == (2, new)
+
+
+async def test_chunks_are_never_put_together_from_two_commits(dynamo: Dynamo, workers: Workers) -> None:
+    archive = workers.one(wait_s=20, read_s=5)
+    await archive.raise_fence(FENCE)
+    old = [Chunk(first, first + 9, first, first, b"old" * 20_000) for first in range(1, 301, 10)]
+    new = [Chunk(first, first + 14, first, first, b"new" * 5_000) for first in range(1, 301, 15)]
+    await archive.commit(FENCE, RoomChange(step(1), put=old))
+    drop = sorted({each.first for each in old} - {each.first for each in new})
+    write = archive.commit(FENCE, RoomChange(step(2), put=new, drop=drop))
+    assert await between_two_answers(dynamo, archive.chunks_back("lobby", 999, 99), write) == new[::-1]
+
+
+async def test_a_large_person_is_never_put_together_from_two_records(dynamo: Dynamo, workers: Workers) -> None:
+    archive = workers.one(wait_s=20, read_s=5)
+    await archive.raise_fence(FENCE)
+    noise = Random(3)
+    old, new = (
+        replace(ADA, markers={noise.randbytes(12).hex(): noise.randbytes(8).hex() for _ in range(count)})
+        for count in (30_000, 20_000)
+    )
+    await archive.save_users(FENCE, [(3, old)])
+    dynamo.forget()
+    dynamo.faults.slow(1000, "Query")
+    reading = asyncio.create_task(archive.users(["ada"]))
+    await eventually(lambda: dynamo.calls["Query"] == 1, "the other parts are asked for", every_s=0.001)
+    dynamo.faults.clear()  # only that one is slow
+    await archive.save_users(FENCE, [(3, new)])
+    assert (await reading) == {"ada": new}
+
+
 # --- when it does not get better -------------------------------------------------------------------------------------
 
 
@@ -342,6 +398,27 @@ async def test_a_fence_that_was_raised_halfway_is_finished_by_a_repeat_and_no_lo
         with pytest.raises(Fenced):
             await old.commit(5, RoomChange(step(1, f"r{shard}"), shard=shard))
         await new.commit(7, RoomChange(step(1, f"r{shard}"), shard=shard))
+
+
+# --- people --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_revoked_tokens_item_goes_and_one_left_behind_is_nobodys(
+    dynamo: Dynamo, archive: DynamoDbArchive
+) -> None:
+    client = connect(dynamo.endpoint, None, connections=1)
+
+    async def token(digest: str) -> Any:
+        answer = await asyncio.to_thread(client.get_item, TableName=dynamo.table, Key=items.token(digest))
+        return answer.get("Item")
+
+    await archive.save_users(FENCE, [(3, ADA)])
+    left_behind = await token("d1")
+    await archive.save_users(FENCE, [(3, replace(ADA, tokens={}))])
+    assert await token("d1") is None
+    await asyncio.to_thread(client.put_item, TableName=dynamo.table, Item=left_behind)
+    assert await archive.token_user("d1") is None
+    client.close()
 
 
 # --- setting up ----------------------------------------------------------------------------------------------------
