@@ -3,12 +3,14 @@
 # make test    all tests          make check   format, lint, types, import arrows
 # make bench   the benchmarks, as a table
 #
-# Flags for the server go in ARGS:  make run ARGS="--port 5001"
+# Flags for the server go in ARGS:  make run ARGS="--port 5001"; those for pytest too:  make test ARGS="-k hub"
 
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Tests mostly wait for servers: three processes keep two cores busy.
+JOBS   ?= 3
 CODE   := dchat_server dchat_client tests benchmarks
 
 .PHONY: help setup run test check format bench clean
@@ -22,7 +24,7 @@ run: $(VENV)/.run
 	@exec $(BIN)/dchat-server $(ARGS)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check $(wildcard $(CODE))
