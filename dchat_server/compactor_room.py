@@ -8,12 +8,15 @@ there, too. What is cached (a room's record and its last chunk) only saves reads
 is refused (`Conflict`), and after an unclear answer the record is read again, which tells where the room stands.
 
 **What a commit costs** in DynamoDB's write units (a KB each, twice that in a transaction): 2 for each KB of chunks,
-rounded up a chunk, and about 6 for the record and the fence. A full chunk of chat is some 4 to 6 KB, so a room that
-talks a lot pays about 14 for 200 events. A room that talks little pays for each commit anew, so its last chunk is
-rewritten with what is new until it has `OPEN_BYTES`. With one event a commit that is (2 + 4 + 6 + 8) / 4 = 5 units for
-the chunk on average; closing it at 1 KB would make it 2, of some 8 or 11 in all, and pages would be read from four
-times as many chunks; leaving it open for longer costs more with each commit and saves nothing. A last chunk of more
-than `OPEN_BYTES` is left alone also when a large run follows: to write it again costs more than half a chunk saves.
+rounded up a chunk, and about 6 for the record and the fence. A full chunk of chat has 6 to 9 KB (chunk.py), so a room
+that talks a lot, 10 chunks a commit, pays 13 to 19 for 200 messages. As items of their own they would cost 200, without
+any of the guarantees, and 800 in a transaction with the watermark each.
+
+A room that talks little pays for each commit anew, so its last chunk is rewritten with what is new until it has
+`OPEN_BYTES`. With one event a commit that is (2 + 4 + 6 + 8) / 4 = 5 units for the chunk on average; closing it at 1 KB
+would make it 2, of some 8 or 11 in all, and pages would be read from four times as many chunks; leaving it open for
+longer costs more with each commit and saves nothing. A last chunk of more than `OPEN_BYTES` is left alone also when a
+large run follows: to write it again costs more than half a chunk saves.
 """
 
 from __future__ import annotations

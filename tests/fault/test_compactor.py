@@ -24,12 +24,13 @@ from dchat_server.lifeline import tied
 from dchat_server.model import Draft, Event, mentions_in
 from dchat_server.ports import Amendment, Trimmed
 from dchat_server.ports_archive import Fenced, RoomRecord
+from dchat_server.redis_binary import find_binaries
 from dchat_server.roster import Roster
 from dchat_server.verify import verify
 from dchat_server.wire import body_fields, draft_body, message_object
 from tests.harness.compacting import command
 from tests.harness.processes import PATIENCE_S, ROOT, new_folder
-from tests.redis_servers import SHARDS, empty_nodes, redis_url, redis_urls  # noqa: F401
+from tests.redis_servers import SHARDS, empty_nodes, redis_server
 
 ROOM = "lobby"
 KEEP = 100
@@ -133,8 +134,15 @@ class Place:
             assert found.deleted == roster.deleted
 
 
+@pytest.fixture(scope="module")
+def redis_url() -> Iterator[str]:
+    """One server: what each kind of them does is for the contract suites to say."""
+    with redis_server(next(iter(find_binaries())).flavour.lower()) as url:
+        yield url
+
+
 @pytest_asyncio.fixture
-async def place(redis_url: str, folder: Path) -> AsyncIterator[Place]:  # noqa: F811
+async def place(redis_url: str, folder: Path) -> AsyncIterator[Place]:
     async with empty_nodes(redis_url) as nodes:
         place = Place(redis_url, nodes, folder / "archive.sqlite3")
         await place.archive.start()
