@@ -289,9 +289,15 @@ class Hub:
 
     def lost(self, shard: int, position: Position, heads: Mapping[str, int]) -> None:
         """The shard's tail is gone: `heads` says up to where each room's log is still the old one. Tells the streams
-        of rooms that had more: what the window holds behind `position`, what was acknowledged, what was replayed."""
+        of rooms that had more: what the window holds behind `position`, what was acknowledged, what was replayed. A
+        room of which none of that says anything is told when something may have been lost."""
         self.flush()
-        gone = self.windows[shard].since(position.offset)
+        window = self.windows[shard]
+        # A server that lost everything goes on far above all offsets there were: which of those are gone, only the
+        # rooms' heads say.
+        anew = position.offset > window.last
+        gone = window.since(window.first - 1 if anew else position.offset)
+        unsure = gone is None or (anew and window.first > 1)
         reached: dict[str, int] = {}
         for kept in gone or ():
             reached[kept.event.room] = kept.event.seq
@@ -301,7 +307,9 @@ class Hub:
             channel = self._channels.get(room)
             if channel is None:
                 continue
-            last = max(channel.seq, reached.get(room, 0), head + 1 if gone is None else 0)
+            last = max(channel.seq, reached.get(room, 0))
+            if unsure and (not anew or not last):
+                last = max(last, head + 1)
             channel.seq = head
             if last > head:
                 gap = [{"room": room, "from": head + 1, "to": last}]

@@ -418,6 +418,28 @@ def test_a_lost_tail_is_told_to_those_who_saw_it(hub: Hub, feed: Feed) -> None:
     assert hub.cursor.positions[0] == Position(7, 1)
 
 
+def test_who_was_told_elsewhere_what_a_wiped_server_lost_is_told_so_here(hub: Hub, feed: Feed) -> None:
+    hub.publish(feed.batch(feed.event("a1"), feed.event("a1"), feed.event("a1"), feed.event("a3")))
+    hub.flush()
+    _, saw = stream_in(hub, ["a1"])  # after the fact: this worker has told nobody of it
+    _, whole = stream_in(hub, ["a3"], "bob")
+    _, unknown = stream_in(hub, ["a2"], "cat")
+    hub.lost(0, Position(9, 1_000_000_004), {"a1": 1, "a2": 5, "a3": 1})
+    assert saw.told[-1]["rooms"] == [{"room": "a1", "from": 2, "to": 3}]
+    assert not whole.writes
+    assert not unknown.writes  # all that ever was is in the window
+    assert hub.cursor.positions[0] == Position(9, 1_000_000_004)
+
+
+def test_a_room_of_which_nothing_is_known_here_is_told_that_something_may_be_lost(hub: Hub, feed: Feed) -> None:
+    feed.offsets[0] = 900  # what lies before is not in the window
+    hub.publish(feed.batch(feed.event("a1")))
+    hub.flush()
+    _, out = stream_in(hub, ["a2"])
+    hub.lost(0, Position(9, 1_000_000_901), {"a2": 5})
+    assert out.told[-1]["rooms"] == [{"room": "a2", "from": 6, "to": 6}]
+
+
 def test_an_acknowledged_send_that_is_lost_before_it_was_read_is_told_as_well(hub: Hub, feed: Feed) -> None:
     _, out = stream_in(hub, ["a1"])
     hub.publish(feed.batch(feed.event("a1")))
