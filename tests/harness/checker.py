@@ -10,6 +10,14 @@ that must not be:
 4. A message that was sent after another one of the same writer was acknowledged has a higher seq.
 5. A reader that knew where it began (`starts`) missed nothing from there to `heads`, but for gaps it was told of.
 8. Nobody received an event of a room that is not among those they may see.
+
+And `seams`, over `Walk`s through the history, `Change`s of messages and a witness' `Sight`s of log and archive:
+
+5. Each walk through the history is the final history up to where it ended, at least to the head it knew of; it shows
+   each message as some event of the streams left it, no older than what was acknowledged before the walk began, and
+   never older than an earlier walk did. With what readers saw from their starts on, every walk joins the stream.
+6. The log let go of nothing that the archive did not hold; watermarks, floors and fences never went back; no write with
+   a lower fence was accepted after one with a higher.
 """
 
 from __future__ import annotations
@@ -88,6 +96,52 @@ class Record:
     @property
     def connections(self) -> int:
         return sum(isinstance(entry, Opened) for entry in self.entries)
+
+
+@dataclass(slots=True)
+class Walk:
+    """Somebody's way through the whole history of a room. `messages` oldest first; `head` was known when it began."""
+
+    reader: str
+    room: str
+    head: int = 0
+    began: float = 0.0
+    ended: float = float("inf")
+    messages: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Change:
+    """An acknowledged change to a message; `kind` is edit, delete, add or remove, `value` the new text or the emoji."""
+
+    room: str
+    seq: int
+    kind: str
+    value: str
+    began: float
+    ended: float = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a witness saw of a room: first the log (`first` seq it holds, the watermark it knows, its fence), then the
+    archive."""
+
+    room: str
+    first: int
+    known: int
+    log_fence: int
+    watermark: int
+    floor: int
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A write to the archive with a fence, in the order in which they were carried out."""
+
+    fence: int
+    accepted: bool
 
 
 def canonical(event: Mapping[str, Any]) -> bytes:
@@ -253,9 +307,17 @@ def _same_for_all(record: Record, events: dict[tuple[str, int, int], tuple[bytes
     for entry in record.entries:
         if isinstance(entry, Saw):
             data, other = events.setdefault((entry.room, entry.epoch, entry.seq), (entry.data, record.reader))
-            if data is not entry.data and data != entry.data:
+            if data is not entry.data and data != entry.data and not _scrubbed(data, entry.data):
                 found.append(f"{entry.room}:{entry.seq} is {entry.data!r} to {record.reader} and {data!r} to {other}")
     return found
+
+
+def _scrubbed(one: bytes, other: bytes) -> bool:
+    """Whether one of two events is the other without what was said, as it is told again once that was deleted."""
+    told, again = sorted((orjson.loads(one), orjson.loads(other)), key=lambda event: bool(event.get("deleted")))
+    kept = ("type", "room", "seq", "epoch", "id", "ts", "sender", "target")
+    without = {name: told[name] for name in kept if name in told} | {"deleted": True}
+    return told["type"] in ("message", "edit") and again == without
 
 
 def _as_in_history(
@@ -287,3 +349,149 @@ def _as_in_history(
 def _was_lost(messages: Sequence[Message], epoch: int) -> bool:
     """A later epoch is in use: events of this one may be gone with a lost tail (which readers had to be told of)."""
     return bool(messages) and messages[-1]["epoch"] > epoch
+
+
+def seams(
+    history: Mapping[str, Sequence[Message]],
+    records: Iterable[Record] = (),
+    walks: Iterable[Walk] = (),
+    changes: Iterable[Change] = (),
+    sights: Iterable[Sight] = (),
+    writes: Iterable[Write] = (),
+) -> list[str]:
+    """Everything that must not be where archive and log meet, as sentences; empty when all is well."""
+    walks, changes = list(walks), list(changes)
+    texts = _texts_of(records)
+    found = [words for walk in walks for words in _walked(walk, history.get(walk.room, ()), texts)]
+    found += [words for walk in walks for words in _shows(f"{walk.reader} in {walk.room}", walk, changes)]
+    finals = (Walk("the history", room, 0, float("inf"), messages=list(page)) for room, page in history.items())
+    found += [words for final in finals for words in _shows(f"{final.reader} of {final.room}", final, changes)]
+    return found + _went_back(walks) + _let_go(sights) + _overwritten(writes)
+
+
+Texts = Mapping[tuple[str, int], set[str]]
+
+
+def _texts_of(records: Iterable[Record]) -> Texts:
+    """(room, seq) → every text the message ever had, as streams were told."""
+    texts: dict[tuple[str, int], set[str]] = defaultdict(set)
+    seen: set[tuple[str, int, int]] = set()
+    for record in records:
+        for entry in record.entries:
+            if not isinstance(entry, Saw) or (entry.room, entry.epoch, entry.seq) in seen:
+                continue
+            seen.add((entry.room, entry.epoch, entry.seq))
+            event = orjson.loads(entry.data)
+            # What is replayed after a deletion has no text any more.
+            if event["type"] == "message" and "text" in event:
+                texts[entry.room, entry.seq].add(event["text"])
+            elif event["type"] == "edit" and "text" in event:
+                texts[entry.room, event["target"]].add(event["text"])
+    return texts
+
+
+def _walked(walk: Walk, final: Sequence[Message], texts: Texts) -> list[str]:
+    where = f"{walk.reader} in {walk.room}"
+    seqs = [message["seq"] for message in walk.messages]
+    top = max([walk.head, *seqs])
+    wanted = [message["seq"] for message in final if message["seq"] <= top]
+    found = []
+    if seqs != sorted(set(seqs)):
+        found.append(f"{where}: the pages overlap or run backwards")
+    if lacking := sorted(set(wanted) - set(seqs)):
+        found.append(f"{where}: of {walk.head} events it lacks {lacking[:5]} ({len(lacking)} in all)")
+    oldest = final[0]["seq"] if final else 0
+    if strange := sorted(set(seqs) - set(wanted) - set(range(oldest))):
+        found.append(f"{where}: it has {strange[:5]}, which the history has not")
+    epochs = {message["seq"]: message["epoch"] for message in final}
+    for message in walk.messages:
+        seq = message["seq"]
+        if epochs.get(seq, message["epoch"]) != message["epoch"]:
+            found.append(f"{where}: {seq} has epoch {message['epoch']} and later {epochs[seq]}")
+        known = texts.get((walk.room, seq))
+        if known and "text" in message and message["text"] not in known:
+            found.append(f"{where}: {seq} says {message['text'][:40]!r}, which nobody was told")
+    return found
+
+
+def _shows(where: str, walk: Walk, changes: Sequence[Change]) -> list[str]:
+    """What was acknowledged before the walk began, it shows, unless something later may have undone it."""
+    found = []
+    there = {message["seq"]: message for message in walk.messages}
+    mine = [change for change in changes if change.room == walk.room and change.seq in there]
+    last: dict[tuple[int, str], Change] = {}
+    for change in mine:
+        about = change.value if change.kind in ("add", "remove") else "text"
+        key = (change.seq, about)
+        if change.ended <= walk.began and (key not in last or last[key].ended < change.ended):
+            last[key] = change
+    for (seq, about), change in last.items():
+        message = there[seq]
+        later = any(
+            other.seq == seq and (other.value if other.kind in ("add", "remove") else "text") in (about, "text")
+            for other in mine
+            if other is not change and other.began >= change.ended and other.began <= walk.ended
+        )
+        if later or (message.get("deleted") and change.kind != "delete"):
+            continue
+        emojis = {each["emoji"] for each in message.get("reactions", ())}
+        shown = {
+            "edit": message.get("text") == change.value,
+            "delete": bool(message.get("deleted")),
+            "add": change.value in emojis,
+            "remove": change.value not in emojis,
+        }[change.kind]
+        if not shown:
+            found.append(f"{where}: {seq} does not show the {change.kind} {change.value[:40]!r} acknowledged before it")
+    return found
+
+
+def _went_back(walks: Sequence[Walk]) -> list[str]:
+    """A message that was seen edited or deleted is never seen as it was before, by a walk that began afterwards."""
+    found = []
+    latest: dict[tuple[str, int], tuple[str, str]] = {}
+    ends = sorted(walks, key=lambda walk: walk.ended)
+    at = 0
+    for walk in sorted(walks, key=lambda walk: walk.began):
+        while at < len(ends) and ends[at].ended <= walk.began:
+            for message in ends[at].messages:
+                key = (ends[at].room, message["seq"])
+                latest[key] = max(latest.get(key, ("", "")), (_version(message), ends[at].reader))
+            at += 1
+        for message in walk.messages:
+            before, reader = latest.get((walk.room, message["seq"]), ("", ""))
+            if _version(message) < before:
+                found.append(f"{walk.reader} in {walk.room}: {message['seq']} is older than {reader} saw it before")
+    return found
+
+
+def _version(message: Message) -> str:
+    """What sorts as the versions of a message do."""
+    return "deleted" if message.get("deleted") else str(message.get("edited_at", ""))
+
+
+def _let_go(sights: Iterable[Sight]) -> list[str]:
+    found = []
+    before: dict[str, Sight] = {}
+    for sight in sights:
+        if sight.first - 1 > sight.watermark:
+            found.append(f"{sight.room}: the log begins at {sight.first}, the archive ends at {sight.watermark}")
+        if sight.known > sight.watermark:
+            found.append(f"{sight.room}: the log was told of {sight.known}, the archive ends at {sight.watermark}")
+        earlier = before.get(sight.room, sight)
+        for name in ("known", "watermark", "floor", "fence", "log_fence"):
+            if getattr(sight, name) < getattr(earlier, name):
+                found.append(f"{sight.room}: {name} went from {getattr(earlier, name)} to {getattr(sight, name)}")
+        before[sight.room] = sight
+    return found
+
+
+def _overwritten(writes: Iterable[Write]) -> list[str]:
+    found = []
+    highest = 0
+    for write in writes:
+        if write.accepted and write.fence < highest:
+            found.append(f"a write with fence {write.fence} was accepted after one with {highest}")
+        if write.accepted:
+            highest = max(highest, write.fence)
+    return found

@@ -163,6 +163,8 @@ class Dynamo:
         """operation → how many items those calls named."""
         self.requests: list[tuple[str, dict[str, Any]]] | None = None
         """When a list: each call's operation and body are kept here."""
+        self.outcomes: list[tuple[str, dict[str, Any], int]] | None = None
+        """When a list: each call that moto carried out, in that order, with the status of its answer."""
         self.canned = False
         """Nothing is asked of moto: every call has an empty success for an answer."""
         self._target = target
@@ -238,6 +240,8 @@ class Dynamo:
             body, later = _half(asked)
         async with self._one:
             status, answer = await self._forward(head, body)
+            if self.outcomes is not None:
+                self.outcomes.append((operation, asked, status))
         if kind == "swallow":
             await _silence(writer)
             return False

@@ -1,7 +1,8 @@
-"""Real worker processes on one Redis, and HAProxy in front of them."""
+"""Real worker processes on one Redis, with one archive and one election; and HAProxy in front of them."""
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import sys
 import time
@@ -13,7 +14,7 @@ from typing import Self
 
 import pytest
 
-from tests.harness.processes import Running, free_port, new_folder, plain_environment, until
+from tests.harness.processes import Running, eventually, free_port, new_folder, plain_environment, until
 
 SETTINGS = {
     "DCHAT_HOST": "127.0.0.1",
@@ -87,6 +88,16 @@ class Worker:
         except OSError:
             return 0, ""
 
+    @property
+    def leads(self) -> bool:
+        """Whether this worker says that it leads. False when it says nothing."""
+        status, text = self.get("/metrics", timeout_s=2.0)
+        return status == 200 and f'dchat_leader{{worker="{self._said_name(text)}"}} 1.0' in text
+
+    @staticmethod
+    def _said_name(text: str) -> str:
+        return text.partition('dchat_leader{worker="')[2].partition('"')[0]
+
     def metric(self, name: str) -> float:
         """The worker's value of a metric without labels beside its own name."""
         _, text = self.get("/metrics")
@@ -151,6 +162,15 @@ class Workers(Sequence[Worker]):
     def close(self) -> None:
         for worker in self._workers:
             worker.close()
+
+    async def leader(self, other_than: Worker | None = None) -> Worker:
+        """The worker that leads, once one does that is not `other_than`."""
+
+        def look() -> Worker | None:
+            return next((each for each in self._workers if each is not other_than and each.leads), None)
+
+        found: Worker = await eventually(lambda: asyncio.to_thread(look), "a worker leads", every_s=0.1)
+        return found
 
     def revive(self) -> None:
         """Start again those that are dead, so that the next test finds all of them."""
