@@ -15,7 +15,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import machine
+from benchmarks import big_room, machine
 from benchmarks.load import Generator, WrongResult
 from benchmarks.measure import SMALL, Figure, Sizes, merge
 from benchmarks.people import Refused
@@ -29,6 +29,9 @@ CALM_CORES = 0.2
 
 def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
+    if words[:1] == ["big-room"]:
+        _raise_open_files()
+        return big_room.main(words[1:])
     opt = _options(words)
     names = opt.names or list(SUITE)
     _raise_open_files()
@@ -74,7 +77,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def _options(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which; all without: {', '.join(SUITE)}")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"which; all without: {', '.join(SUITE)}. Apart from them: big-room"
+    )
     parser.add_argument(
         "--small", action="store_true", help="do little, to see that it works; its figures mean nothing"
     )

@@ -6,6 +6,7 @@ import json
 import random
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from benchmarks.load import WrongResult
 from benchmarks.machine import CpuClock
@@ -45,12 +46,21 @@ def pages(bench: Bench) -> list[Figure]:
     return found
 
 
-def check_page(page: dict, first: int, end: int, head: int) -> None:  # type: ignore[type-arg]
+def check_page(page: dict[str, Any], first: int, end: int, head: int) -> None:
     """The `PAGE` messages before `end`, as they were sent. Raises WrongResult."""
     expected = [(seq, text_of(seq - first)) for seq in range(max(first, end - PAGE), end)]
     got = [(message["seq"], message["text"]) for message in page["messages"]]
     if got != expected or page["head"] != head or page["has_more"] is not True:
         raise WrongResult(f"the page before {end} has {[seq for seq, _ in got]}, head {page['head']}")
+
+
+def check_text_page(page: dict[str, Any], texts: Sequence[str], first: int, side: str, seq: int) -> None:
+    """The `PAGE` messages before or after `seq`, or around it, as they were sent. Raises WrongResult."""
+    start = {"before": seq - PAGE, "after": seq + 1, "around": seq - PAGE // 2}[side]
+    expected = [(each, texts[each - first]) for each in range(start, start + PAGE)]
+    got = [(message["seq"], message["text"]) for message in page["messages"]]
+    if got != expected:
+        raise WrongResult(f"the page {side} {seq} has {[each for each, _ in got]}")
 
 
 def quantile(values: Sequence[float], part: float) -> float:

@@ -104,6 +104,15 @@ class Sizes:
     pages: int = 300
     starts: int = 5
     wire_calls: int = 5000
+    backlog: int = 100_000
+    small_rooms: int = 2000
+    small_room: int = 50
+    unit_messages: int = 20_000
+    quiet_messages: int = 400
+    beside_backlog: int = 1_000_000
+    archived: int = 100_000
+    deep_pages: int = 200
+    missed_in_archive: int = 10_000
     small: bool = field(default=False)
 
 
@@ -124,5 +133,14 @@ SMALL = Sizes(
     pages=12,
     starts=1,
     wire_calls=50,
+    backlog=2400,
+    small_rooms=20,
+    small_room=8,
+    unit_messages=450,
+    quiet_messages=4,
+    beside_backlog=1600,
+    archived=2400,
+    deep_pages=5,
+    missed_in_archive=5000,
     small=True,
 )

@@ -115,7 +115,7 @@ class Setting:
         self.folder = Path(tempfile.mkdtemp(prefix="dchat-bench-"))
         self._processes: list[Process] = []
         try:
-            self.redis = self._start_redis()
+            self.redis = self.start_redis()
             self.worker = self.start_worker()
             self.person = Person(self.worker.port)
         except BaseException:
@@ -140,11 +140,20 @@ class Setting:
             process.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def start_worker(self, *, wait: bool = True) -> Process:
-        """Another worker on the same Redis."""
+    def start_redis(self) -> Process:
+        """A Redis that is empty."""
         port = free_port()
-        url = f"redis://127.0.0.1:{self.redis.port}"
-        worker = self._start("worker", [sys.executable, "-m", "dchat_server"], port, DCHAT_REDIS_URL=url)
+        words = [self.binary.path, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
+        redis = Process("redis", [*words, "--save", "", "--appendonly", "no"], self.folder, port)
+        self._processes.append(redis)
+        redis.wait_listening()
+        return redis
+
+    def start_worker(self, *, redis: Process | None = None, wait: bool = True, **env: str) -> Process:
+        """Another worker on the same Redis and the same archive; or on another Redis, with settings of its own."""
+        settings = {"DCHAT_REDIS_URL": f"redis://127.0.0.1:{(redis or self.redis).port}"}
+        settings |= {"DCHAT_DATA_DIR": str(self.folder / "data"), **env}
+        worker = self._start("worker", [sys.executable, "-m", "dchat_server"], free_port(), **settings)
         if wait:
             worker.until(worker.is_ready)
         return worker
@@ -163,11 +172,3 @@ class Setting:
         process = Process(name, command, self.folder, port, **SETTINGS, DCHAT_PORT=str(port), **env)
         self._processes.append(process)
         return process
-
-    def _start_redis(self) -> Process:
-        port = free_port()
-        words = [self.binary.path, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
-        redis = Process("redis", [*words, "--save", "", "--appendonly", "no"], self.folder, port)
-        self._processes.append(redis)
-        redis.wait_listening()
-        return redis

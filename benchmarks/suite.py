@@ -21,6 +21,10 @@ SUITE = {
     "streams": "streams.streams",
     "resume": "replay.resume",
     "pages": "history.pages",
+    "deep": "deep.deep",
+    "compaction": "compaction.compaction",
+    "units": "compaction.write_units",
+    "beside": "compaction.beside",
     "start": "start.start",
     "wire": "wire.wire",
 }
