@@ -34,7 +34,7 @@ from dchat_server.ports_hot import HotLog
 from dchat_server.roster import BadRoster
 
 DAY_MS = 86_400_000
-STEADY_S = 600.0
+STEADY_S = 60.0
 STEP_S = 60.0
 """A difference between two clocks that grew by more than this is a step."""
 AGREE_S = 300.0
@@ -42,7 +42,7 @@ SLACK = 0.1
 """A chunk across the cut is rewritten when it begins this share of the time (at least a day) before it."""
 PAGE = 50
 _TIMES = 3
-PAUSE_S = 60.0
+PAUSE_S = 20.0
 """Between two walks through all rooms, and between two looks at a clock that is not to be trusted."""
 
 log = structlog.get_logger("dchat.retention")

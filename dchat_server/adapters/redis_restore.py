@@ -14,15 +14,17 @@ from functools import partial
 
 import structlog
 
-from dchat_server import chunk, roster, wire
+from dchat_server import chunk, wire
 from dchat_server.adapters.redis_nodes import RedisNodes
 from dchat_server.adapters.redis_room_log import CLIENT_KEY_S
 from dchat_server.adapters.redis_wire import Value
-from dchat_server.errors import BackendUnavailable
+from dchat_server.archived import Hole, roster_at
+from dchat_server.errors import ArchiveUnavailable, BackendUnavailable
 from dchat_server.model import Event
-from dchat_server.ports_archive import Archive, RoomRecord
+from dchat_server.ports_archive import Archive, Conflict, RoomRecord
 from dchat_server.publish import fingerprint
 from dchat_server.restore import Recall
+from dchat_server.roster import BadRoster, Roster
 
 AT_ONCE = 8
 """Rooms brought back side by side."""
@@ -70,7 +72,15 @@ class RedisRestorer:
             for _ in range(_TIMES):
                 # Should the shard lose its data once more meanwhile, what the archive says now may be old.
                 epoch = await self._people.epoch(self._keys.shard(room))
-                head = await self._restore_under(epoch, room, (await self._archive.rooms((room,))).get(room))
+                try:
+                    head = await self._restore_under(epoch, room, (await self._archive.rooms((room,))).get(room))
+                except Conflict:
+                    continue  # it was archived further just now
+                except (Hole, chunk.BadChunk, BadRoster) as error:
+                    log.error("room_not_restored", room=room, error=str(error))
+                    raise ArchiveUnavailable(
+                        "The archive lacks a part of the room; its operator has to look."
+                    ) from error
                 if head >= 0:
                     return head > 0
         raise BackendUnavailable
@@ -84,7 +94,7 @@ class RedisRestorer:
         had = int(raw or 0)
         args: list[Value] = [record.watermark]
         if had < record.watermark:
-            args = _arguments(record, await self._roster(record))
+            args = _arguments(record, await roster_at(self._archive, record))
             await self._keys_back(record)
         index = self._keys.public_rooms(shard) if record.facts.get("kind") == "public" else ""
         head = int(await self._nodes.script(shard, "restore_room", epoch, prefix, room, index, *args))
@@ -92,26 +102,6 @@ class RedisRestorer:
             self.restored += 1
             log.warning("room_restored", room=room, watermark=record.watermark, had=had)
         return head
-
-    async def _roster(self, record: RoomRecord) -> roster.Roster:
-        """The roster at the watermark: the stored one, and what happened since."""
-        at, parts = await self._archive.roster(record.room)
-        people, seq = roster.decode(parts), at + 1
-        while seq <= record.watermark:
-            events = await self._events(record.room, seq)
-            for event in events:
-                if event.seq <= record.watermark:
-                    people.apply(event)
-            if not events:
-                break
-            seq = events[-1].seq + 1
-        return people
-
-    async def _events(self, room: str, seq: int) -> list[Event]:
-        """Some events from `seq` on."""
-        found = await self._archive.chunks(room, seq, 4)
-        rows = [row for each in found for row in chunk.decode(room, each.data)]
-        return [row.event for row in rows if row.event.seq >= seq]
 
     async def _keys_back(self, record: RoomRecord) -> None:
         """Put the idempotency keys of the room's newest messages back, each with the time it has left."""
@@ -143,7 +133,7 @@ class RedisRestorer:
         return ("SET", key, value, "NX", "PX", min(left_ms, CLIENT_KEY_S * 1000))
 
 
-def _arguments(record: RoomRecord, people: roster.Roster) -> list[Value]:
+def _arguments(record: RoomRecord, people: Roster) -> list[Value]:
     """What lua/restore_room.lua is told of a room, from the watermark on."""
 
     def pairs(items: Iterable[tuple[str, Value]]) -> list[Value]:

@@ -59,7 +59,7 @@ local kind = 'reaction'
 if action == 'edit' then
   kind = 'edit'
   install()
-  redis.call('HSET', state, 'text', value, 'edited', now)
+  redis.call('HSET', state, 'text', value, 'edited', math.max(now, room.ts))
   for user in string.gmatch(ARGV[14], '[^,]+') do
     redis.call('ZREM', prefix .. ':mentions:' .. user, target)
   end
