@@ -40,6 +40,7 @@ class MotoServer:
         command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)]
         self.process = Running("moto", command, self.folder, plain_environment())
         until(self._answers, "moto answers")
+        self._client = connect(self.endpoint, None, connections=2)
 
     @property
     def endpoint(self) -> str:
@@ -53,7 +54,12 @@ class MotoServer:
     ) -> None:
         self.close()
 
+    def make_table(self, name: str) -> None:
+        """An empty table of the archive."""
+        create(self._client, name, recovery=False, protection=False, say=lambda _: None)
+
     def close(self) -> None:
+        self._client.close()
         self.process.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -329,8 +335,7 @@ async def dynamodb(server: MotoServer | None = None, *, table: bool = True) -> A
         listening = await asyncio.start_server(dynamo.serve, "127.0.0.1", dynamo.port, limit=1 << 26)
         try:
             if table:
-                await asyncio.to_thread(_create, dynamo)
-                dynamo.forget()
+                await asyncio.to_thread(moto.make_table, dynamo.table)
             yield dynamo
         finally:
             listening.close()
@@ -339,11 +344,3 @@ async def dynamodb(server: MotoServer | None = None, *, table: bool = True) -> A
     finally:
         if own is not None:
             own.close()
-
-
-def _create(dynamo: Dynamo) -> None:
-    client = connect(dynamo.endpoint, None, connections=1)
-    try:
-        create(client, dynamo.table, say=lambda _: None)
-    finally:
-        client.close()
