@@ -25,6 +25,8 @@ AT_ONCE = 50
 PAGE, PAGE_BYTES = 200, 128 * 1024
 """Events written at once during a replay, and about how many bytes; each write ends with a cursor. A client that cannot
 take one within takeover.DRAIN_S would never get past it."""
+READ, READ_BYTES = 1000, 1 << 20
+"""Events read at once, and about how many bytes: the archive takes a while to answer, however few are asked for."""
 
 
 class Epochs(Protocol):
@@ -148,15 +150,20 @@ class Opener:
     async def _from_logs(
         self, rooms: list[str], after: int, end: Position, given_up: list[dict[str, Any]]
     ) -> AsyncIterator[list[Event]]:
-        """Events of these rooms behind offset `after` up to `end`, by offset, in pages. Memory: one page a room. Before
-        the first page, `given_up` gets a gap for each room whose retention took events from among them."""
-        size = max(20, 2 * PAGE // len(rooms))
+        """Events of these rooms behind offset `after` up to `end`, by offset, in pages. Memory: one read a room, about
+        READ_BYTES in all. Before the first page, `given_up` gets a gap for each room whose retention took events from
+        among them."""
+        sizes = dict.fromkeys(rooms, max(20, PAGE // len(rooms)))
         heads: list[tuple[int, str, int]] = []
         pages: dict[str, list[Event]] = {}
 
         async def fetch(room: str, after_seq: int) -> None:
-            page = await self._log.read(room, after_seq, size if len(rooms) > 1 else PAGE)
+            page = await self._log.read(room, after_seq, sizes[room])
             pages[room] = page[::-1]
+            # As many as fit by what those were like, so that few reads do and none is large.
+            many, size = len(page), sum(len(event.body) + 200 for event in page)
+            if many:
+                sizes[room] = max(20, min(READ, READ_BYTES * many // size) // len(rooms))
             if page and _within(page[0], end):
                 heapq.heappush(heads, (page[0].offset, room, page[0].seq))
 

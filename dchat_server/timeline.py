@@ -25,8 +25,8 @@ from dchat_server.model import Draft, Event, Message, Sent
 from dchat_server.ports import Amendment, Archived, Edge, Place, RoomLog, Trimmed
 from dchat_server.ports_archive import Archive, Chunk
 
-AT_ONCE = 3
-"""Chunks asked for in one read of the archive: a page of 50 needs one or two."""
+AT_ONCE = 8
+"""Chunks asked for in one read of the archive, at most."""
 
 log = structlog.get_logger("dchat.timeline")
 
@@ -104,48 +104,52 @@ class Timeline:
 
     async def _archived(self, room: str, seq: int, limit: int, edge: Edge) -> list[Event]:
         """Events from `seq` on up to the watermark, dense; from later on when retention took the first of them."""
-        out: list[Event] = []
-        while seq <= edge.watermark and len(out) < limit:
-            rows = self._rows(room, await self._archive.chunks(room, seq, AT_ONCE), edge)
-            wanted = [event for event in rows if event.seq >= seq]
-            if not wanted:
-                if await self._floor(room) <= seq:
-                    raise _hole(room, seq)
-                seq = await self._floor(room)
-                continue
-            if wanted[0].seq != seq and (out or await self._floor(room) != wanted[0].seq):
-                raise _hole(room, seq)
-            out += wanted
-            seq = out[-1].seq + 1
-        return out[:limit]
+        while seq <= edge.watermark:
+            # Looked for from their end, they are one query of DynamoDB; from their start they would be two.
+            last = min(seq + limit - 1, edge.watermark)
+            if back := await self._archived_back(room, last, last - seq + 1, edge):
+                return back[::-1]
+            seq = await self._floor(room)  # beyond all of them by now
+        return []
 
     async def _archived_back(self, room: str, seq: int, limit: int, edge: Edge) -> list[Event]:
         """Events from `seq` back to the floor, newest first, dense."""
         out: list[Event] = []
         while seq >= edge.floor and len(out) < limit:
-            found = await self._archive.chunks_back(room, seq, AT_ONCE)
+            found = await self._archive.chunks_back(room, seq, _at_once(limit - len(out)))
             if not found or found[0].last < seq:
                 if await self._floor(room) > seq:
                     break
                 raise _hole(room, seq)
-            rows = self._rows(room, found[::-1], edge)
-            out += [event for event in reversed(rows) if edge.floor <= event.seq <= seq]
-            seq = min(seq, rows[0].seq) - 1
-        return out[:limit]
-
-    def _rows(self, room: str, found: Sequence[Chunk], edge: Edge) -> list[Event]:
-        out: list[Event] = []
-        for each in found:
-            if out and each.first != out[-1].seq + 1:
-                raise _hole(room, out[-1].seq + 1)
-            rows = chunks.decode(room, each.data)
-            out += [Archived.of(event, state, edge.watermark) for event, state in rows]
+            for each in found:
+                if each.last < seq:
+                    raise _hole(room, seq)
+                low = max(edge.floor, seq - (limit - len(out)) + 1)
+                out += reversed(_events(room, each, low, seq, edge))
+                seq = min(seq, each.first) - 1
+                if len(out) >= limit or seq < edge.floor:
+                    break
         return out
 
     async def _floor(self, room: str) -> int:
         """The floor as the archive itself says: retention moves it there first."""
         record = (await self._archive.rooms((room,))).get(room)
         return record.floor if record else 1
+
+
+def _at_once(events: int) -> int:
+    """How many chunks to ask for. Most hold 200 events, those of a quiet room some 50: what is read in vain costs read
+    units, a second read costs time."""
+    return min(1 if events == 1 else 2 + events // chunks.MAX_EVENTS, AT_ONCE)
+
+
+def _events(room: str, chunk: Chunk, low: int, high: int, edge: Edge) -> list[Event]:
+    """A chunk's events with seqs `low` to `high`."""
+    rows = chunks.decode(room, chunk.data)
+    if (rows[0].event.seq, rows[-1].event.seq) != (chunk.first, chunk.last):
+        raise _hole(room, chunk.first)
+    wanted = rows[max(0, low - chunk.first) : max(0, high + 1 - chunk.first)]
+    return [Archived.of(event, state, edge.watermark) for event, state in wanted]
 
 
 def _hole(room: str, seq: int) -> ArchiveUnavailable:
