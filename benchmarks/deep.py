@@ -90,32 +90,33 @@ def _pages(bench: Bench, where: str, worker: Process, redis: Process, pids: dict
         ("around one in the middle", "around", near(middle)),
     )
     found: list[Figure] = []
-    shallow = 0.0
-    for what, side, seqs in ways:
-        clock, times, answers = CpuClock(pids), [], []
-        for seq in seqs:
-            start = time.perf_counter()
-            answers.append(person.raw("GET", f"/v1/rooms/{room}/messages?limit={PAGE}&{side}={seq}"))
-            times.append((time.perf_counter() - start) * 1000)
-        cpu = clock.used()
-        for seq, answer in zip(seqs, answers, strict=True):
-            check_text_page(json.loads(answer), texts, first, side, seq)
-        split = " + ".join(f"{name} {each * 1e6 / many:.0f} µs CPU" for name, each in cpu.items())
-        found += _times(f"{where}: page of {PAGE} {what} of {len(texts):,}", times, split)
-        if what == "behind the seam":
-            shallow = quantile(times, 0.5)
-        elif what in ("in the middle", "at the start"):
-            ratio = quantile(times, 0.5) / shallow
+    times: dict[str, list[float]] = {what: [] for what, _, _ in ways}
+    cpu, answers = dict.fromkeys(times, 0.0), []
+    for at in range(many):  # in turns: what else the machine does then falls on all of them
+        for what, side, seqs in ways:
+            path = f"/v1/rooms/{room}/messages?limit={PAGE}&{side}={seqs[at]}"
+            clock, start = CpuClock(pids), time.perf_counter()
+            answer = person.raw("GET", path)
+            times[what].append((time.perf_counter() - start) * 1000)
+            cpu[what] += sum(clock.used().values())
+            answers.append((answer, side, seqs[at]))
+    for answer, side, seq in answers:
+        check_text_page(json.loads(answer), texts, first, side, seq)
+    shallow = quantile(times["behind the seam"], 0.5)
+    for what, took in times.items():
+        found += _times(f"{where}: page of {PAGE} {what}", took, f"{cpu[what] * 1e6 / many:.0f} µs CPU")
+        if what in ("in the middle", "at the start"):
+            ratio = quantile(took, 0.5) / shallow
             found.append(figure(f"{where}: page {what} over one behind the seam", ratio, "×", at_most(1.2)))
-    times = []
+    singles = []
     for seq in near(middle):
         start = time.perf_counter()
         message = person.ask("GET", f"/v1/rooms/{room}/messages/{seq}")["message"]
-        times.append((time.perf_counter() - start) * 1000)
+        singles.append((time.perf_counter() - start) * 1000)
         if (message["seq"], message["text"]) != (seq, texts[seq - first]):
             raise WrongResult(f"message {seq} came as {message}")
     person.close()
-    return found + _times(f"{where}: one message in the middle of {len(texts):,}", times, "")
+    return found + _times(f"{where}: one message in the middle", singles, f"of {len(texts):,}")
 
 
 def _times(what: str, times: Sequence[float], note: str) -> list[Figure]:
