@@ -138,10 +138,12 @@ class Sight:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """A write to the archive with a fence, in the order in which they were carried out."""
+    """A write to the archive with a fence, in the order in which they were carried out. `scope` is what the fence was
+    compared with: each shard has its own."""
 
     fence: int
     accepted: bool
+    scope: str = ""
 
 
 def canonical(event: Mapping[str, Any]) -> bytes:
@@ -488,10 +490,10 @@ def _let_go(sights: Iterable[Sight]) -> list[str]:
 
 def _overwritten(writes: Iterable[Write]) -> list[str]:
     found = []
-    highest = 0
+    highest: dict[str, int] = defaultdict(int)
     for write in writes:
-        if write.accepted and write.fence < highest:
-            found.append(f"a write with fence {write.fence} was accepted after one with {highest}")
+        if write.accepted and write.fence < highest[write.scope]:
+            found.append(f"a write with fence {write.fence} was accepted after one with {highest[write.scope]}")
         if write.accepted:
-            highest = max(highest, write.fence)
+            highest[write.scope] = max(highest[write.scope], write.fence)
     return found

@@ -71,24 +71,18 @@ class Witness:
 
 def writes_of(outcomes: Sequence[tuple[str, dict[str, Any], int]]) -> list[Write]:
     """What DynamoDB carried out or refused (`Dynamo.outcomes`), as the checker wants it."""
-    writes = []
-    for operation, asked, status in outcomes:
-        if operation in ("TransactWriteItems", "PutItem", "UpdateItem", "DeleteItem"):
-            fences = list(_fences(asked))
-            if fences:
-                writes.append(Write(max(fences), status == 200))
-    return writes
+    return [
+        Write(int(action["ExpressionAttributeValues"][":fence"]["N"]), status == 200, str(action.get("Key")))
+        for _, asked, status in outcomes
+        for action in _actions(asked)
+        if ":fence" in action.get("ExpressionAttributeValues", ())
+    ]
 
 
-def _fences(asked: Any) -> Any:
-    if isinstance(asked, dict):
-        if ":fence" in asked:
-            yield int(asked[":fence"]["N"])
-        for value in asked.values():
-            yield from _fences(value)
-    elif isinstance(asked, list):
-        for value in asked:
-            yield from _fences(value)
+def _actions(asked: dict[str, Any]) -> list[dict[str, Any]]:
+    if "TransactItems" in asked:
+        return [action for item in asked["TransactItems"] for action in item.values()]
+    return [asked]
 
 
 class Town:
@@ -104,6 +98,8 @@ class Town:
         self.marks: list[tuple[dict[str, int], str]] = []
         """Heads and cursor at some moments: places to come back to."""
         self.witness: Witness | None = None
+        self.writes: Callable[[], Sequence[Write]] = tuple
+        """What was written to the archive, where that is known."""
         self.history: dict[str, list[dict[str, Any]]] = {}
         self.heads: dict[str, int] = {}
 
@@ -126,6 +122,7 @@ class Town:
                 cursor=cursor,
                 starts=heads,
                 allowed=frozenset(self.rooms),
+                idle_s=6,
                 seed=at,
             )
             for at in range(6)
@@ -144,6 +141,15 @@ class Town:
         await asyncio.sleep(seconds / 2)
         await self.mark()
         await asyncio.sleep(seconds / 2)
+
+    def leave(self, url: str) -> None:
+        """Ask this worker nothing more, until `come_back`. Who reads there leaves when its pings stop."""
+        for person in self.people:
+            person.urls.remove(url)
+
+    def come_back(self, url: str) -> None:
+        for person in self.people:
+            person.urls.append(url)
 
     @property
     def done(self) -> int:
@@ -177,7 +183,7 @@ class Town:
             for walker in self.walkers:
                 await walker.walk(room)
 
-    async def end(self, *, writes: Sequence[Write] = (), lossy: bool = False) -> list[str]:
+    async def end(self, *, lossy: bool = False) -> list[str]:
         """Everything that must not be."""
         await self.quiet()
         await stop_all(self.readers)
@@ -200,7 +206,7 @@ class Town:
         found = violations(originals, attempts, records, heads=self.heads, lossy=lossy)
         changes = [change for changer in self.changers for change in changer.changes]
         sights = self.witness.sights if self.witness is not None else ()
-        return found + seams(self.history, records, self.walks, changes, sights, writes)
+        return found + seams(self.history, records, self.walks, changes, sights, self.writes())
 
     def close(self) -> None:
         """End all tasks, whatever became of the test."""
