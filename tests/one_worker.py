@@ -183,7 +183,7 @@ async def one_worker(*, settings: dict[str, str] | None = None, streams_per_user
     port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
     pump.start()
     in_cluster.start()
-    worker.spawn(dashboards.run())
+    watching = asyncio.ensure_future(dashboards.run())  # apart: tests look at the worker's own tasks
     assert runner.server is not None
     async with aiohttp.ClientSession() as http:
         here = Here(
@@ -212,6 +212,8 @@ async def one_worker(*, settings: dict[str, str] | None = None, streams_per_user
                 task.cancel()
             await asyncio.gather(*worker.tasks, return_exceptions=True)
             dashboards.send_away()
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
             await in_cluster.stop()
             await pump.stop()
             await slots.stop()

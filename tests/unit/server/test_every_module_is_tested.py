@@ -21,11 +21,14 @@ ELSEWHERE = {
     "adapters/redis_board": "contract/test_board.py",
     "adapters/redis_durability": "fault/test_redis.py",
     "adapters/redis_feed": "contract/test_feed.py",
+    "adapters/redis_hot": "contract/test_hot_log.py",
     "adapters/redis_keys": "contract/test_room_store.py",
     "adapters/redis_limits": "contract/test_limits_contract.py",
     "adapters/redis_locator": "fault/test_failover.py",
+    "adapters/redis_missing": "fault/test_lost_redis.py",
     "adapters/redis_nodes": "contract/test_sending.py",
     "adapters/redis_people": "contract/test_people.py",
+    "adapters/redis_restore": "fault/test_lost_redis.py",
     "adapters/redis_room_log": "contract/test_room_log.py",
     "adapters/redis_rooms": "contract/test_room_store.py",
     "adapters/redis_slots": "contract/test_limits_contract.py",
@@ -37,6 +40,7 @@ ELSEWHERE = {
     "adapters/zookeeper_members": "fault/test_zookeeper.py",
     "app": "fault/test_workers.py",
     "archived": "unit/server/test_verify.py",
+    "backends": "e2e/test_readme.py",
     "compactor_reach": "unit/server/test_compactor_room.py",
     "compactor_run": "unit/server/test_compactor_room.py",
     "data_folder": "unit/server/test_embedded.py",
@@ -51,11 +55,15 @@ ELSEWHERE = {
     "http/cluster": "unit/server/test_cluster_http.py",
     "inspection": "unit/server/test_cluster_http.py",
     "snapshot": "unit/server/test_cluster.py",
+    "timeline": "contract/test_timeline.py",
     "vitals": "unit/server/test_cluster.py",
 }
 """Modules whose test does not bear their name, and where it is."""
 
-NOTHING_TO_TEST = {"ports", "ports_accounts", "http/parts", "http/worker", "http/routes"}
+NOTHING_TO_TEST = {
+    *("ports", "ports_accounts", "ports_archive", "ports_cluster", "ports_hot"),
+    *("http/parts", "http/worker", "http/routes"),
+}
 """Declarations: every test of what implements or uses them is theirs."""
 
 
