@@ -28,6 +28,9 @@ from dchat_server.ports_archive import Archive, Chunk
 AT_ONCE = 8
 """Chunks asked for in one read of the archive, at most."""
 
+MOST_TURNS = 8
+"""How often the log may lose its beginning to retention while somebody reads there."""
+
 log = structlog.get_logger("dchat.timeline")
 
 
@@ -54,7 +57,7 @@ class Timeline:
 
     async def read(self, room: str, after: int, limit: int) -> list[Event]:
         out: list[Event] = []
-        after = max(after, 0)
+        after, idle_turns = max(after, 0), 0
         while len(out) < limit:
             try:
                 return out + await self._log.read(room, after, limit - len(out))
@@ -63,10 +66,14 @@ class Timeline:
             if edge is None:
                 return out
             more = await self._archived(room, max(after + 1, edge.floor), limit - len(out), edge)
-            if not more:  # behind the floor, and the log itself begins there
-                return out + await self._log.read(room, max(after, edge.first - 1), limit - len(out))
-            out += more
-            after = more[-1].seq
+            if more:
+                out += more
+                after, idle_turns = more[-1].seq, 0
+                continue
+            after = max(after, edge.first - 1)  # all of it lies before the floor: the log itself begins behind
+            idle_turns += 1
+            if idle_turns > MOST_TURNS:
+                raise ArchiveUnavailable("The room is being archived; try again shortly.")
         return out
 
     async def read_back(self, room: str, before: int | None, limit: int) -> list[Event]:
