@@ -126,6 +126,7 @@ class Seam:
         self.gone: set[int] = set()
         """Seqs of messages that were deleted, and of their edits."""
         self.floor = 1
+        self.target = 0
         self._acting, self._heard = False, "0-0"
         self._lead = RedisNodes(url, SHARDS, marks=self._marks)
         self.nodes = PlantedNodes(url, SHARDS, marks=self._marks)
@@ -196,6 +197,10 @@ class Seam:
     async def say(self) -> None:
         """Somebody says something meanwhile."""
         await self.send("bob", "meanwhile @eve")
+
+    async def touch(self) -> None:
+        """Bob reacts to message `target` meanwhile, or takes that back."""
+        await self.react(self.target, "bob", "🎯")
 
     async def new_epoch(self) -> None:
         """Another server holds the room's shard from now on; nothing was lost."""

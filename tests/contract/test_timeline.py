@@ -303,6 +303,31 @@ async def test_what_is_only_in_the_archive_can_be_changed_whatever_is_archived_m
         await check_page(here, "after", 0, 200)
 
 
+@pytest.mark.parametrize("keep", [0, 9])
+async def test_what_somebody_else_did_to_a_message_meanwhile_is_neither_missed_nor_undone(url: str, keep: int) -> None:
+    """It is done, archived and gone from Redis between the look at the message and the page or the change."""
+    async with place(url, keep=keep) as here:
+        await chatter(here, 12)
+        for turn in range(7):
+            for at in range(5):
+                await here.send("ada", "the newest")
+                if turn % 2:
+                    await here.archive_all()
+                alive = [seq for seq, said in here.said.items() if not said.deleted]
+                here.target = alive[-1] if at % 2 else alive[turn]
+                async with here.planned(*[()] * turn, ("touch", "archive_all")):
+                    await (
+                        lambda: check_page(here, "around", here.target, 5),
+                        lambda: check_page(here, "before", None, 5),
+                        lambda: check_one(here, here.target),
+                        lambda: here.edit(here.target, f"edited at {len(here.events)}"),
+                        lambda: here.react(here.target, "ada", "👍"),
+                    )[at]()
+                await check_one(here, here.target)
+                await here.archive_all()
+                await check_one(here, here.target)
+
+
 async def test_a_room_that_is_archived_without_end_refuses_a_change_in_plain_words(url: str) -> None:
     async with place(url) as here:
         seq = await here.send("ada", "hello")
