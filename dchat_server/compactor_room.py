@@ -23,9 +23,11 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import structlog
 
@@ -58,10 +60,13 @@ from dchat_server.roster import BadRoster
 
 _THREAD_EVENTS = 300
 """A run with more rows than this is packed in a thread: from here on the loop would stand for more than 2 ms."""
+_REST = 0.5
+"""After such work nothing like it is begun for so many times as long as it took; see `_aside`."""
 _FIRST_READ = 100
 _MOST_READ = 500
 
 log = structlog.get_logger("dchat.compactor")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +106,7 @@ class RoomSteps:
         self._archive, self._hot, self._keep, self._fail_point = archive, hot, keep, fail_point
         self._known: OrderedDict[str, Known] = OrderedDict()
         self._max_known = max_known
+        self._one = asyncio.Semaphore(1)
 
     def forget(self, room: str | None = None) -> None:
         """Ask the archive again where the room (None: every room) stands."""
@@ -195,7 +201,7 @@ class RoomSteps:
         """As much of the run as fits into one commit, packed."""
         while True:
             if len(run) + sum(len(rows) for _, rows in reach.chunks) > _THREAD_EVENTS:
-                packed = await asyncio.to_thread(packed_run, known, reach, run)
+                packed = await self._aside(packed_run, known, reach, run)
             else:
                 packed = packed_run(known, reach, run)
             fits = len(packed.put) <= MAX_PUTS and sum(len(chunk.data) for chunk in packed.put) <= MAX_PUT_BYTES
@@ -254,7 +260,19 @@ class RoomSteps:
         except (Hole, BadChunk, BadRoster) as error:
             log.error("roster_unreadable", room=old.room, error=str(error))
             return None
-        return await asyncio.to_thread(roster_after, roster, run)
+        return await self._aside(roster_after, roster, run)
+
+    async def _aside(self, work: Callable[..., _T], *args: object) -> _T:
+        """What `work` returns, from a thread, one at a time and with rests.
+
+        The thread and the loop take turns with Python's lock, and the loop gives it away with each look at a socket.
+        Next to eight threads that pack, a message that somebody sent to this worker took half a second.
+        """
+        async with self._one:
+            began = time.monotonic()
+            done = await asyncio.to_thread(work, *args)
+            await asyncio.sleep(_REST * (time.monotonic() - began))
+            return done
 
     async def _make(self, term: Term, change: RoomChange) -> None:
         term.check()

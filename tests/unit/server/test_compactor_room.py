@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
+import threading
+import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from dchat_server import compactor_reach, compactor_run
+from dchat_server import compactor_reach, compactor_room, compactor_run
 from dchat_server.archived import chunks_from, roster_at
 from dchat_server.chunk import MAX_EVENTS, Row
 from dchat_server.compactor_room import Progress, RoomSteps
@@ -336,3 +340,32 @@ async def test_a_fold_of_everything_equals_many_small_steps(bench: Bench) -> Non
     assert [message_object(present(row)) for row in everything.new if row.event.type == "message"] == [
         message_object(present(row)) for row in await bench.rows() if row.event.type == "message"
     ]
+
+
+async def test_long_runs_of_several_rooms_are_packed_one_at_a_time_and_with_rests(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    archive, hot, term = MemoryArchive(), MemoryHotLog(), FakeTerm(5)
+    await archive.raise_fence(term.fence)
+    steps = RoomSteps(archive, hot, keep=0)
+    at: list[tuple[str, float]] = []
+    pack = compactor_room.packed_run
+
+    def watched(*args: Any) -> Any:
+        assert threading.current_thread() is not threading.main_thread()
+        at.append(("begins", time.monotonic()))
+        time.sleep(0.02)
+        packed = pack(*args)
+        at.append(("ends", time.monotonic()))
+        return packed
+
+    monkeypatch.setattr(compactor_room, "packed_run", watched)
+    rooms = ["a", "b", "c"]
+    for room in rooms:
+        hot.create(room)
+        for _ in range(400):
+            hot.say(room, "ada", "hello")
+    await asyncio.gather(*(steps.advance(term, room) for room in rooms))
+    assert [what for what, _ in at] == ["begins", "ends"] * 3
+    for (_, began), (_, ended), (_, next_began) in zip(at[::2], at[1::2], at[2::2], strict=False):
+        assert next_began - ended >= compactor_room._REST * (ended - began) * 0.9
