@@ -3,10 +3,14 @@
     __main__.py    the command line
     suite.py       the list of benchmarks, in the order they run
     fanout.py  sends.py  streams.py  replay.py  history.py  start.py     what is measured
+    compaction.py  deep.py     the same of the leader's work and of what only the archive has
+    big_room.py    a room of a million messages, apart from the others: `python -m benchmarks big-room`
     measure.py     a figure with its goal      report.py   the table, the JSON, docs/performance.md
     setting.py     a Redis and a worker of the run's own, and the peers it is compared with
     people.py      an account that speaks HTTP         machine.py  CPU, memory, load, versions
     load.py        runs the load generator: generator.c, or generator.py where there is no C compiler
+    backlog.py     messages that wait to be archived      chatter.py    what people write
+    compact.py     compaction in a process of its own     endpoint.py   a stand-in for DynamoDB
     bare.c  empty_post.py     the peers: fan-out and nothing else, a POST and nothing else
 
 Every benchmark also checks that what it received is complete, in order and the right thing: a fast wrong answer

@@ -109,7 +109,7 @@ class Sizes:
     small_room: int = 50
     unit_messages: int = 20_000
     quiet_messages: int = 400
-    beside_backlog: int = 1_000_000
+    beside_backlog: int = 500_000
     archived: int = 100_000
     deep_pages: int = 200
     missed_in_archive: int = 10_000

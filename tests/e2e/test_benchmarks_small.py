@@ -28,10 +28,20 @@ def test_all_benchmarks_run_small_and_find_nothing_wrong(tmp_path: Path) -> None
     for what in found:
         assert what in done.stdout
     for part in ("64 sends in flight", "20 messages/s", "200/s", "send, 8", "batches", "idle stream", "streams opened",
-                 "resume from memory", "log of one room", "page of 50", "start to ready", "pipeline"):  # fmt: skip
+                 "resume from memory", "log of one room", "page of 50 at the head of", "start to ready", "pipeline",
+                 "SQLite: page of 50 in the middle", "DynamoDB (5 ms): page of 50 across the seam",
+                 "DynamoDB (5 ms): one message", "DynamoDB (5 ms): resume from the archive", "compaction into SQLite",
+                 "compaction into DynamoDB", "the same guarantee", "a quiet room", "beside compaction"):  # fmt: skip
         assert any(part in what for what in found), part
     assert all(value >= 0 for what, value in found.items() if "memory of the worker" not in what)
     assert report["machine"]["CPU"]
+
+
+def test_a_big_room_is_the_same_after_a_restart_however_small_it_is() -> None:
+    done = run("big-room", "--messages", "6000")
+    assert done.returncode == 0, done.stderr
+    for part in ("6,000 messages", "verified dense", "pages of 50 in the middle, after the restart", "the same bytes"):
+        assert part in done.stdout, part
 
 
 def test_the_fan_out_also_runs_without_a_c_compiler(tmp_path: Path) -> None:
