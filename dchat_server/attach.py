@@ -150,22 +150,25 @@ class Opener:
     async def _from_logs(
         self, rooms: list[str], after: int, end: Position, given_up: list[dict[str, Any]]
     ) -> AsyncIterator[list[Event]]:
-        """Events of these rooms behind offset `after` up to `end`, by offset, in pages. Memory: one read a room, about
+        """Events of these rooms behind offset `after` up to `end`, by offset, in pages. Memory: two reads a room, about
         READ_BYTES in all. Before the first page, `given_up` gets a gap for each room whose retention took events from
         among them."""
         sizes = dict.fromkeys(rooms, max(20, PAGE // len(rooms)))
         heads: list[tuple[int, str, int]] = []
         pages: dict[str, list[Event]] = {}
+        ahead: dict[str, asyncio.Task[list[Event]]] = {}
 
         async def fetch(room: str, after_seq: int) -> None:
-            page = await self._log.read(room, after_seq, sizes[room])
+            page = await (ahead.pop(room, None) or self._log.read(room, after_seq, sizes[room]))
             pages[room] = page[::-1]
+            if not page or not _within(page[0], end):
+                return
+            heapq.heappush(heads, (page[0].offset, room, page[0].seq))
             # As many as fit by what those were like, so that few reads do and none is large.
-            many, size = len(page), sum(len(event.body) + 200 for event in page)
-            if many:
-                sizes[room] = max(20, min(READ, READ_BYTES * many // size) // len(rooms))
-            if page and _within(page[0], end):
-                heapq.heappush(heads, (page[0].offset, room, page[0].seq))
+            size = sum(len(event.body) + 200 for event in page)
+            sizes[room] = max(20, min(READ, READ_BYTES // 2 * len(page) // size) // len(rooms))
+            if _within(page[-1], end):
+                ahead[room] = asyncio.create_task(self._log.read(room, page[-1].seq, sizes[room]))
 
         async def begin(room: str) -> None:
             first, head, gone = await self._log.locate(room, offset=after)
@@ -174,26 +177,31 @@ class Opener:
             if first <= head:
                 await fetch(room, first - 1)
 
-        for at in range(0, len(rooms), AT_ONCE):
-            await asyncio.gather(*map(begin, rooms[at : at + AT_ONCE]))
-        out: list[Event] = []
-        out_bytes = 0
-        while heads:
-            _, room, _ = heapq.heappop(heads)
-            event = pages[room].pop()
-            out.append(event)
-            out_bytes += len(event.body)
-            if pages[room]:
-                following = pages[room][-1]
-                if _within(following, end):
-                    heapq.heappush(heads, (following.offset, room, following.seq))
-            else:
-                await fetch(room, event.seq)
-            if len(out) >= PAGE or out_bytes >= PAGE_BYTES:
+        try:
+            for at in range(0, len(rooms), AT_ONCE):
+                await asyncio.gather(*map(begin, rooms[at : at + AT_ONCE]))
+            out: list[Event] = []
+            out_bytes = 0
+            while heads:
+                _, room, _ = heapq.heappop(heads)
+                event = pages[room].pop()
+                out.append(event)
+                out_bytes += len(event.body)
+                if pages[room]:
+                    following = pages[room][-1]
+                    if _within(following, end):
+                        heapq.heappush(heads, (following.offset, room, following.seq))
+                else:
+                    await fetch(room, event.seq)
+                if len(out) >= PAGE or out_bytes >= PAGE_BYTES:
+                    yield out
+                    out, out_bytes = [], 0
+            if out:
                 yield out
-                out, out_bytes = [], 0
-        if out:
-            yield out
+        finally:
+            for task in ahead.values():
+                task.cancel()
+            await asyncio.gather(*ahead.values(), return_exceptions=True)
 
     async def _readable(self, stream: Stream) -> dict[str, bool]:
         """Room → public, for the rooms this stream is to carry."""
