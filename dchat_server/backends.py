@@ -86,7 +86,13 @@ async def opened(config: Config, redis_url: str, worker: str) -> AsyncIterator[B
     metered = MeteredArchive(archive_for(config))
     archive = GuardedArchive(metered.as_archive())
     durability = Durability(config.ack, always_synced=config.embedded)
-    nodes = RedisNodes(redis_url, config.shards, durability=durability, marks=lambda: marks(archive, config.shards))
+    nodes = RedisNodes(
+        redis_url,
+        config.shards,
+        durability=durability,
+        marks=lambda: marks(archive, config.shards),
+        seal=lambda shard, epoch: archive.seal(shard, epoch),
+    )
     checking: asyncio.Task[None] | None = None
     try:
         await _archive_answers(archive)

@@ -148,10 +148,10 @@ class RoomSteps:
         cut = await reach.cut(bounded(events))
         self._fail_point("reached")
         if not cut.events:
-            return await self._scrub(term, known, reach, cut, here.head)
+            return await self._scrub(term, known, reach, cut, here)
         run, packed = await self._pack(known, reach, events[: cut.events])
         self._fail_point("packed")
-        progress = await self._commit(term, known, run, packed)
+        progress = await self._commit(term, known, run, packed, here.read_under)
         behind = events[len(run)] if len(run) < len(events) else None
         return await self._trim(term, self._known[room].record, here.head, behind, progress)
 
@@ -209,7 +209,7 @@ class RoomSteps:
                 return run, packed
             run = run[: len(run) // 2]
 
-    async def _scrub(self, term: Term, known: Known, reach: Reach, cut: Cut, head: int) -> Progress:
+    async def _scrub(self, term: Term, known: Known, reach: Reach, cut: Cut, here: HotRoom) -> Progress:
         """Take the text from some of a message's edits: the next event deletes it, and has too many for one step. The
         watermark stays; what is done is remembered in the message's state."""
         put: list[Chunk] = []
@@ -223,13 +223,16 @@ class RoomSteps:
             if after != rows:
                 put += chunks_of(after)
         record = replace(known.record, version=known.record.version + 1, commit=secrets.token_hex(8))
-        await self._make(term, RoomChange(record, put, shard=self._hot.shard_of(record.room)))
+        shard = self._hot.shard_of(record.room)
+        await self._make(term, RoomChange(record, put, shard=shard, read_under=here.read_under))
         self.forget(record.room)
         self._fail_point("scrubbed")
         sizes = tuple(len(chunk.data) for chunk in put)
-        return Progress(record.room, record.watermark, head, chunk_bytes=sizes)
+        return Progress(record.room, record.watermark, here.head, chunk_bytes=sizes)
 
-    async def _commit(self, term: Term, known: Known, run: Sequence[Event], packed: Packed) -> Progress:
+    async def _commit(
+        self, term: Term, known: Known, run: Sequence[Event], packed: Packed, read_under: int
+    ) -> Progress:
         old, last = known.record, run[-1]
         record = next_record(old, run, packed.tail)
         parts = None
@@ -238,7 +241,15 @@ class RoomSteps:
             record = replace(record, roster_at=last.seq if parts is not None else old.roster_at)
             self._fail_point("roster")
         shard = self._hot.shard_of(old.room)
-        change = RoomChange(record, packed.put, roster=parts, shard=shard, epoch=last.epoch, offset=last.offset)
+        change = RoomChange(
+            record,
+            packed.put,
+            roster=parts,
+            shard=shard,
+            epoch=last.epoch,
+            offset=last.offset,
+            read_under=read_under,
+        )
         await self._make(term, change)
         tail = packed.put[-1] if packed.put[-1].first == packed.tail and takes_more(packed.put[-1]) else None
         self._remember(Known(record, tail, sum(map(len, parts)) if parts is not None else known.roster_bytes))

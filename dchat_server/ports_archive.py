@@ -95,6 +95,9 @@ class RoomChange:
     `Mark`. 0, 0 when it knows nothing of that."""
     epoch: int = 0
     offset: int = 0
+    read_under: int = 0
+    """The shard's epoch when the events were read from its log; 0 for a change that takes nothing from there. A shard
+    that was sealed above it refuses the change (`Conflict`): those events may have been lost since."""
 
 
 class Mark(NamedTuple):
@@ -153,6 +156,12 @@ class Archive(Protocol):
 
     async def marks(self) -> dict[int, Mark]:
         """shard → mark, of the shards a room of which was ever written. One read (a hundred shards)."""
+        ...
+
+    async def seal(self, shard: int, epoch: int) -> None:
+        """From now on refuse changes whose events were read under a lower epoch of this shard. Any worker does this
+        before it begins an epoch, and reads the marks afterwards: what they say by then is all that an earlier epoch
+        will ever have been archived. One write. Repeatable; a lower seal changes nothing."""
         ...
 
     async def rooms(self, names: Sequence[str]) -> dict[str, RoomRecord]:

@@ -39,6 +39,8 @@ class HotRoom:
     floor: int
     epochs: tuple[tuple[int, int], ...]
     facts: Mapping[str, str]
+    read_under: int = 0
+    """The shard's epoch, read before the rest."""
 
 
 class HotLog(Protocol):

@@ -66,7 +66,7 @@ class World:
         return worker
 
     async def worker(self) -> Worker:
-        nodes = RedisNodes(self.url, SHARDS, marks=lambda: marks(self.archive, SHARDS))
+        nodes = RedisNodes(self.url, SHARDS, marks=lambda: marks(self.archive, SHARDS), seal=self.archive.seal)
         await nodes.start()
         people = RedisPeople(nodes)
         recall = Recall(self.archive, people)

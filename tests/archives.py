@@ -39,6 +39,7 @@ class MemoryArchive:
         self._identity = uuid4().hex
         self._fence = 0
         self._marks: dict[int, Mark] = {}
+        self._seals: dict[int, int] = {}
         self._records: dict[str, RoomRecord] = {}
         self._rosters: dict[str, tuple[int, list[bytes]]] = {}
         self._chunks: dict[str, dict[int, Chunk]] = {}
@@ -66,6 +67,11 @@ class MemoryArchive:
         self._fence = fence
         await self._pass("after raise_fence")
 
+    async def seal(self, shard: int, epoch: int) -> None:
+        await self._pass("before seal")
+        self._seals[shard] = max(self._seals.get(shard, 0), epoch)
+        await self._pass("after seal")
+
     async def marks(self) -> dict[int, Mark]:
         return await self._read("marks", lambda: dict(self._marks))
 
@@ -90,6 +96,8 @@ class MemoryArchive:
             return
         if there.version != record.version - 1:
             raise Conflict(f"{record.room} is at version {there.version}")
+        if 0 < change.read_under < self._seals.get(change.shard, 0):
+            raise Conflict(f"shard {change.shard} is sealed at epoch {self._seals[change.shard]}")
         chunks = self._chunks.setdefault(record.room, {})
         for first in change.drop:
             chunks.pop(first, None)

@@ -149,7 +149,7 @@ class MemoryHotLog:
         here = self.rooms.get(room)
         if here is None:
             return None
-        return HotRoom(room, here.head, here.watermark, here.floor, tuple(here.epochs), dict(here.facts))
+        return HotRoom(room, here.head, here.watermark, here.floor, tuple(here.epochs), dict(here.facts), self.epoch)
 
     async def read(self, room: str, after: int, limit: int) -> list[Event]:
         await self._pass("before read")

@@ -128,8 +128,8 @@ class Seam:
         self.floor = 1
         self.target = 0
         self._acting, self._heard = False, "0-0"
-        self._lead = RedisNodes(url, SHARDS, marks=self._marks)
-        self.nodes = PlantedNodes(url, SHARDS, marks=self._marks)
+        self._lead = RedisNodes(url, SHARDS, marks=self._marks, seal=archive.seal)
+        self.nodes = PlantedNodes(url, SHARDS, marks=self._marks, seal=archive.seal)
         planted = Planted(archive, self._turn)
         people = RedisPeople(self._lead)
         self.hot = RedisHotLog(self._lead, RedisRoomLog(self._lead), people)

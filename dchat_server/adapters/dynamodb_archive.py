@@ -112,6 +112,22 @@ class DynamoDbArchive:
             if "mark_epoch" in item
         }
 
+    async def seal(self, shard: int, epoch: int) -> None:
+        def work(at: _Table, end: float) -> None:
+            with suppress(Refused):  # sealed higher already
+                at.calls(
+                    "update_item",
+                    end,
+                    TableName=self._name,
+                    Key=items.shard(shard),
+                    UpdateExpression="SET seal = :seal, v = :v",
+                    ConditionExpression="attribute_not_exists(seal) OR seal < :seal",
+                    ExpressionAttributeValues={":seal": number(epoch), ":v": number(items.FORM)},
+                    ReturnConsumedCapacity="TOTAL",
+                )
+
+        await self._run(work, writing=self._wait_s)
+
     async def rooms(self, names: Sequence[str]) -> dict[str, RoomRecord]:
         return await self._run(lambda at, end: at.rooms.records(names, end))
 

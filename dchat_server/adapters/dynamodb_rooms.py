@@ -26,6 +26,7 @@ from dchat_server.ports_archive import Chunk, Conflict, Fenced, Mark, RoomChange
 
 FENCE_HOLDS = "fence = :fence"
 _MARK_MOVES = "(attribute_not_exists(mark_epoch) OR mark_epoch < :e OR (mark_epoch = :e AND mark_offset <= :o))"
+_NOT_SEALED = "(attribute_not_exists(seal) OR seal <= :read)"
 _OUTLINE = ("SK", "last", "offset", "ts")
 
 
@@ -47,7 +48,7 @@ class Rooms:
                 self._calls(
                     "transact_write_items",
                     deadline,
-                    TransactItems=[self._shard(fence, shard, mark), *self._room(change), *stale],
+                    TransactItems=[self._shard(fence, change, mark), *self._room(change), *stale],
                     ClientRequestToken=token,
                     ReturnConsumedCapacity="TOTAL",
                 )
@@ -56,6 +57,8 @@ class Rooms:
                 if ours is not None:
                     if (seen := integer(ours, "fence")) != fence:
                         raise Fenced(seen) from None
+                    if 0 < change.read_under < (sealed := integer(ours, "seal")):
+                        raise Conflict(f"shard {shard} is sealed at epoch {sealed}") from None
                     # Somebody else has moved the mark further than we knew.
                     further = Mark(integer(ours, "mark_epoch"), integer(ours, "mark_offset"))
                     self._marks[shard], token = further, uuid4().hex
@@ -118,18 +121,18 @@ class Rooms:
                 return items.chunk_from(item)
             self._reads.pause(deadline)  # packed anew, or given up, while we searched
 
-    def _shard(self, fence: int, shard: int, mark: Mark) -> Action:
+    def _shard(self, fence: int, change: RoomChange, mark: Mark) -> Action:
+        values = {":fence": number(fence), ":e": number(mark.epoch), ":o": number(mark.offset)}
+        sealed = ""
+        if change.read_under:
+            values[":read"], sealed = number(change.read_under), f" AND {_NOT_SEALED}"
         return {
             "Update": {
                 "TableName": self._table,
-                "Key": items.shard(shard),
+                "Key": items.shard(change.shard),
                 "UpdateExpression": "SET mark_epoch = :e, mark_offset = :o",
-                "ConditionExpression": f"{FENCE_HOLDS} AND {_MARK_MOVES}",
-                "ExpressionAttributeValues": {
-                    ":fence": number(fence),
-                    ":e": number(mark.epoch),
-                    ":o": number(mark.offset),
-                },
+                "ConditionExpression": f"{FENCE_HOLDS} AND {_MARK_MOVES}{sealed}",
+                "ExpressionAttributeValues": values,
                 "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
             }
         }

@@ -71,12 +71,23 @@ class RedisHotLog:
 
     async def room(self, room: str) -> HotRoom | None:
         names = ("head", "w", "floor", "epochs", *FACTS)
-        reply = await self._nodes.run(self._keys.shard(room), "HMGET", self._keys.room(room) + ":meta", *names)
+        shard = self._keys.shard(room)
+        epoch, reply = await self._nodes.pipe(
+            shard, [("HGET", self._keys.state(shard), "epoch"), ("HMGET", self._keys.room(room) + ":meta", *names)]
+        )
         head, watermark, floor, epochs, *values = reply
         if head is None:
             return None
         facts = {name: value.decode() for name, value in zip(FACTS, values, strict=True) if value is not None}
-        return HotRoom(room, int(head), int(watermark or 0), int(floor or 1), tuple(parse_epochs(epochs)), facts)
+        return HotRoom(
+            room,
+            int(head),
+            int(watermark or 0),
+            int(floor or 1),
+            tuple(parse_epochs(epochs)),
+            facts,
+            int(epoch or 0),
+        )
 
     async def read(self, room: str, after: int, limit: int) -> list[Event]:
         return await self._log.read(room, after, limit)

@@ -103,9 +103,10 @@ class RedisNodes:
         *,
         durability: Durability | None = None,
         marks: Callable[[], Awaitable[Mapping[int, Mark]]] | None = None,
+        seal: Callable[[int, int], Awaitable[None]] | None = None,
     ) -> None:
         self._durability = durability or Durability("memory")
-        self._marks, self._last_marks = marks, dict[int, Mark]()
+        self._marks, self._seal, self._last_marks = marks, seal, dict[int, Mark]()
         self.keys = Keys(shards)
         self._target = parse(url)
         self._locator = locator_for(self._target, self.keys)
@@ -260,26 +261,39 @@ class RedisNodes:
             keys = [self.keys.feed(shard), self.keys.state(shard), *([self.keys.first_user()] if shard == 0 else [])]
             command: list[Value] = ["EVAL", _source("open_shard"), len(keys), *keys]
             command += [known.epoch if known else 0, int(time.time()), self.keys.shards, known.head if known else 0]
-            there = 0 if self._marks is None else 1
             reply = await self.run(shard, *command)
-            if reply == b"MARK":
-                reply = await self.run(shard, *command, *await self._mark(shard, fresh=known is None), there)
+            if reply[0] == b"MARK":
+                mark, least = await self._sealed(shard, int(reply[1]), int(reply[2]))
+                there = 0 if self._marks is None else 1
+                reply = await self.run(shard, *command, *mark, there, least)
             ends = [base.split(b":") for base in bytes(reply[2]).split()]
             bases = {int(epoch): int(end) for epoch, end in ends}
             state = ShardState(int(reply[0]), int(reply[1]), int(reply[3]), bases, reply[4] == b"1")
             self._states[shard] = state
             return state
 
-    async def _mark(self, shard: int, *, fresh: bool) -> Mark:
-        """What the archive knows of the shard. An archive that is away must not keep a worker that runs from writing:
-        what it said last is believed then."""
-        if self._marks is not None:
-            try:
+    async def _sealed(self, shard: int, epoch: int, head: int) -> tuple[Mark, int]:
+        """What the archive has of the shard and, after this, ever will have of its epochs until now; and the epoch that
+        may begin. An archive that is away must not keep a worker that runs from writing: what it said last is believed
+        then. `epoch` and `head` are what the server has."""
+        known = self._states.get(shard)
+        if self._marks is None:
+            return Mark(0, 0), 0
+        try:
+            self._last_marks = dict(await self._marks())
+            mark = self._last_marks.get(shard, Mark(0, 0))
+            least = max(epoch, mark.epoch, known.epoch if known else 0) + 1
+            if not epoch or mark.offset > head:
+                # Nobody knows how far the epochs of what was lost went. They count from seconds, and rise more slowly.
+                least = max(least, int(time.time()))
+            if self._seal is not None:
+                await self._seal(shard, least)
                 self._last_marks = dict(await self._marks())
-            except ArchiveUnavailable as error:
-                if fresh:
-                    raise BackendUnavailable("The archive cannot say whether the message log is whole.") from error
-        return self._last_marks.get(shard, Mark(0, 0))
+            return self._last_marks.get(shard, Mark(0, 0)), least
+        except ArchiveUnavailable as error:
+            if known is None:
+                raise BackendUnavailable("The archive cannot say whether the message log is whole.") from error
+            return self._last_marks.get(shard, Mark(0, 0)), 0
 
     async def load(self, shard: int) -> None:
         """Open the shard and give its server the fenced scripts for the epoch that holds now."""

@@ -79,6 +79,15 @@ class SqliteArchive:
 
         return await self._read(work)
 
+    async def seal(self, shard: int, epoch: int) -> None:
+        def work(db: sqlite3.Connection) -> None:
+            db.execute(
+                "INSERT INTO seals VALUES (?, ?) ON CONFLICT (shard) DO UPDATE SET epoch = max(epoch, excluded.epoch)",
+                (shard, epoch),
+            )
+
+        await self._writer.run(work)
+
     async def rooms(self, names: Sequence[str]) -> dict[str, RoomRecord]:
         def work(db: sqlite3.Connection) -> dict[str, RoomRecord]:
             return {room: record_from(text) for room, text in _among(db, "SELECT room, record FROM rooms", names)}
@@ -253,6 +262,10 @@ def _commit(db: sqlite3.Connection, fence: int, change: RoomChange) -> None:
         return  # a repeat of what is there
     if version != record.version - 1:
         raise Conflict(f"{record.room} is at version {version}")
+    if change.read_under:
+        (sealed,) = db.execute("SELECT epoch FROM seals WHERE shard = ?", (change.shard,)).fetchone() or (0,)
+        if change.read_under < sealed:
+            raise Conflict(f"shard {change.shard} is sealed at epoch {sealed}")
     if number is None:
         number = db.execute(
             "INSERT INTO rooms (room, shard, version, step, public, roster_at, record) VALUES (?, ?, 0, '', ?, 0, '')",

@@ -3,8 +3,9 @@
 -- KEYS[1] feed, KEYS[2] state, KEYS[3] who was the first user (shard 0 only). ARGV: the highest epoch this worker
 -- knows, a number that is unlikely to have been an epoch before (seconds since 1970; it only has to differ), number of
 -- shards, the highest feed offset this worker knows; then what the archive knows of this shard: epoch and offset of
--- its mark, and '1' when there is an archive at all. Without these three a change of epoch is not made: the answer is
--- the word MARK, and the worker asks the archive and calls again.
+-- its mark, '1' when there is an archive at all, and an epoch that the new one must not be lower than. Without these four
+-- a change of epoch is not made: the answer is {'MARK', epoch until now, head}, and the worker seals what the archive may
+-- still be told of earlier epochs, asks for the mark, and calls again.
 -- Returns {epoch, head, bases, first offset the feed still holds, behind}, or an error SHARDS when the number of shards
 -- of this cluster is another one.
 --
@@ -28,7 +29,7 @@ if state[5] and state[5] ~= shards then
 end
 
 if not epoch or run ~= me or known > tonumber(epoch) then
-  if not mark_epoch then return 'MARK' end
+  if not mark_epoch then return {'MARK', epoch or '0', head} end
   known = math.max(known, mark_epoch)
   local behind = mark_offset > tonumber(head)
   if not epoch then
@@ -43,6 +44,7 @@ if not epoch or run ~= me or known > tonumber(epoch) then
     bases = table.concat(last, ' ', math.max(1, #last - 63))
     epoch = string.format('%.0f', math.max(known, tonumber(epoch)) + 1)
   end
+  epoch = string.format('%.0f', math.max(tonumber(epoch), tonumber(ARGV[8])))
   if behind and ARGV[7] == '1' then
     head = string.format('%.0f', math.max(tonumber(head), known_head, mark_offset) + JUMP)
     redis.call('HSET', KEYS[2], 'behind', '1')

@@ -341,6 +341,41 @@ async def test_a_roster_that_is_read_while_it_changes_is_of_one_commit(place: Ar
 # --- marks ---------------------------------------------------------------------------------------------------------
 
 
+async def test_a_sealed_shard_refuses_what_was_read_under_an_earlier_epoch(
+    place: ArchivePlace, archive: Archive
+) -> None:
+    async def write(version: int, shard: int, read_under: int) -> None:
+        record = step(version, f"r{shard}")
+        await archive.commit(FENCE, RoomChange(record, shard=shard, epoch=5, offset=100, read_under=read_under))
+
+    other = await place.open()
+    await write(1, 2, 5)
+    for epoch in (9, 9, 7):  # repeated, and one that comes late
+        await other.seal(2, epoch)
+    for epoch in (1, 5, 8):
+        with pytest.raises(Conflict):
+            await write(2, 2, epoch)
+    assert (await other.rooms(["r2"]))["r2"].version == 1
+    await write(2, 2, 9)
+    await write(3, 2, 10)
+    await write(4, 2, 0)  # takes nothing from the log
+    await write(1, 3, 5)  # another shard
+    await other.raise_fence(FENCE + 1)
+    with pytest.raises(Fenced):
+        await write(5, 2, 1)
+
+
+async def test_a_shard_may_be_sealed_before_anybody_led(place: ArchivePlace) -> None:
+    archive = await place.open()
+    await archive.seal(1, 3)
+    assert await archive.marks() == {}
+    await archive.raise_fence(FENCE)
+    with pytest.raises(Conflict):
+        await archive.commit(FENCE, RoomChange(step(1, "r1"), shard=1, epoch=2, offset=1, read_under=2))
+    await archive.commit(FENCE, RoomChange(step(1, "r1"), shard=1, epoch=2, offset=1, read_under=3))
+    assert await archive.marks() == {1: Mark(2, 1)}
+
+
 async def test_a_mark_only_moves_forward(place: ArchivePlace, archive: Archive) -> None:
     async def write(by: Archive, version: int, shard: int, epoch: int, offset: int) -> None:
         await by.commit(FENCE, RoomChange(step(version, f"r{shard}"), shard=shard, epoch=epoch, offset=offset))

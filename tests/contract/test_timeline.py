@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from dchat_server.adapters import redis_room_log
 from dchat_server.adapters.sqlite_archive import FILE, SqliteArchive
 from dchat_server.errors import ArchiveUnavailable, ChatError
-from dchat_server.ports_archive import Archive
+from dchat_server.ports_archive import Archive, Conflict
 from tests.archives import MemoryArchive
 from tests.harness.processes import new_folder
 from tests.property.compaction import small
@@ -511,3 +511,31 @@ async def test_a_hole_in_the_archive_is_an_error_and_never_a_shorter_history(url
         ):
             with pytest.raises(ArchiveUnavailable, match="lacks event"):
                 await ask
+
+
+async def test_a_step_whose_events_were_lost_before_it_reached_the_archive_is_refused(url: str) -> None:
+    """It must not land behind what the room was restored to: log and archive would never fit again."""
+    async with place(url, keep=3) as here:
+        for number in range(5):
+            await here.send("ada", f"kept {number}")
+        await here.archive_all()
+        for number in range(3):
+            await here.send("ada", f"lost {number}")
+        acted = False
+
+        async def lose_them(step: str) -> None:
+            nonlocal acted
+            if step == "before commit" and not acted:
+                acted = True
+                await here.wipe()
+                await here.send("bob", "what comes next")
+
+        here.archive.gate = lose_them  # type: ignore[attr-defined]
+        with pytest.raises(Conflict):
+            await here.step()
+        here.archive.gate = None  # type: ignore[attr-defined]
+        assert acted
+        for number in range(6):
+            await here.send("ada", f"after {number}")
+        await here.archive_all()
+        await check_reads(here, every=1)

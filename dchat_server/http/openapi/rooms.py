@@ -166,7 +166,8 @@ def _one() -> list[Operation]:
             TAG,
             "Change a room",
             "Topic and display name: moderators and owners, in a `dm` everybody. `archived`: owners; `false` brings "
-            "the room back. `retention_days`: owners; messages older than that are given up, 0 is as the server says. Administrators of the server may, too. What is absent or null stays; give at least one.",
+            "the room back. `retention_days`: owners; messages older than that are given up, 0 is as the server says. "
+            "Administrators of the server may, too. What is absent or null stays; give at least one.",
             scope="write",
             parameters=[ROOM],
             takes=body(

@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from dchat_server.accounts import MAX_STATUS, SCOPES
 from dchat_server.errors import FAILURES
-from dchat_server.http.openapi.build import MAX_SEQ, Json, flag, listed, maybe, moment, number, obj, ref, seq, text, whole, word
+from dchat_server.http.openapi.build import (
+    MAX_SEQ,
+    Json,
+    flag,
+    listed,
+    maybe,
+    moment,
+    number,
+    obj,
+    ref,
+    seq,
+    text,
+    whole,
+    word,
+)
 from dchat_server.model import KINDS, NAME, ROLES
 
 USER_EXAMPLE = {
