@@ -6,7 +6,8 @@
 -- this key: its first place is returned), `behind` (ask the archive first) or the code of a refusal. A refused message
 -- changes nothing.
 --
--- A sender's own idempotency key is remembered for each message. Messages without one (the key is empty) only need
+-- A sender's own idempotency key is remembered for each message, with a print of what it said; the print `*`, of a
+-- deleted message that came back from the archive, is like any. Messages without one (the key is empty) only need
 -- to be guarded against our own repeats, and those are always of the whole batch: its answer is remembered once,
 -- under the batch key. The batch key is empty when every message has a key of its own.
 
@@ -46,7 +47,7 @@ for i = 4, #ARGV, 8 do
   else
     local before = key ~= '' and done_before(key)
     if before then
-      if before[1] ~= print then
+      if before[1] ~= print and before[1] ~= '*' then
         refuse('idempotency_conflict')
       else
         answer('repeat', before[2], before[3], before[4], 0)

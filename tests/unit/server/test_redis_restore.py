@@ -151,6 +151,18 @@ async def test_the_newest_keys_come_back_with_the_time_they_have_left(
     assert await here.send("ada", "number 1", "key 1") == head + 1
 
 
+async def test_a_deleted_message_does_not_come_back_under_its_key(here: Seam) -> None:
+    seq = await here.send("ada", "in anger", "key")
+    await here.delete(seq)
+    await here.archive_all()
+    head = len(here.events)
+    await here.wipe()
+    await here._lead.open_shard(SHARD)
+    await here.restorer.restore_rooms([ROOM])
+    assert await here.send("ada", "in anger", "key") == seq
+    assert len(here.events) == head
+
+
 async def test_a_room_that_nobody_knows_is_none(here: Seam) -> None:
     assert await here.restorer.restore_rooms(["nowhere"]) == set()
     assert (await here.archive.rooms(["nowhere"])).get("nowhere", RoomRecord("nowhere")).version == 0
