@@ -158,10 +158,11 @@ class Archive(Protocol):
         """shard → mark, of the shards a room of which was ever written. One read (a hundred shards)."""
         ...
 
-    async def seal(self, shard: int, epoch: int) -> None:
-        """From now on refuse changes whose events were read under a lower epoch of this shard. Any worker does this
-        before it begins an epoch, and reads the marks afterwards: what they say by then is all that an earlier epoch
-        will ever have been archived. One write. Repeatable; a lower seal changes nothing."""
+    async def seal(self, shard: int, epoch: int) -> int:
+        """From now on refuse changes whose events were read under a lower epoch of this shard; the seal that holds now,
+        which is a higher one where somebody was there before. Any worker does this before it begins an epoch (that one
+        or a later), and reads the marks afterwards: what they say by then is all that the archive will ever have of
+        earlier epochs. One write. Repeatable; a lower seal changes nothing."""
         ...
 
     async def rooms(self, names: Sequence[str]) -> dict[str, RoomRecord]:

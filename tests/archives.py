@@ -67,10 +67,11 @@ class MemoryArchive:
         self._fence = fence
         await self._pass("after raise_fence")
 
-    async def seal(self, shard: int, epoch: int) -> None:
+    async def seal(self, shard: int, epoch: int) -> int:
         await self._pass("before seal")
         self._seals[shard] = max(self._seals.get(shard, 0), epoch)
         await self._pass("after seal")
+        return self._seals[shard]
 
     async def marks(self) -> dict[int, Mark]:
         return await self._read("marks", lambda: dict(self._marks))

@@ -332,7 +332,7 @@ class Seam:
         """Whether an event is what the list has: to the byte, but for what was said in a message that was deleted."""
         if tuple(got) == tuple(want):
             return True
-        kept = {name: said for name, said in body_fields(want).items() if name in ("sender", "target")}
+        kept = {name: said for name, said in body_fields(want).items() if name in ("sender", "target", "client_id")}
         scrubbed = want._replace(body=fields(**kept, deleted=True))
         return want.seq in self.gone and tuple(got) == tuple(scrubbed)
 

@@ -112,9 +112,9 @@ class DynamoDbArchive:
             if "mark_epoch" in item
         }
 
-    async def seal(self, shard: int, epoch: int) -> None:
-        def work(at: _Table, end: float) -> None:
-            with suppress(Refused):  # sealed higher already
+    async def seal(self, shard: int, epoch: int) -> int:
+        def work(at: _Table, end: float) -> int:
+            try:
                 at.calls(
                     "update_item",
                     end,
@@ -123,10 +123,14 @@ class DynamoDbArchive:
                     UpdateExpression="SET seal = :seal, v = :v",
                     ConditionExpression="attribute_not_exists(seal) OR seal < :seal",
                     ExpressionAttributeValues={":seal": number(epoch), ":v": number(items.FORM)},
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
                     ReturnConsumedCapacity="TOTAL",
                 )
+            except Refused as refused:  # sealed as high already, or higher
+                return max(epoch, integer(refused.reasons[0] or {}, "seal"))
+            return epoch
 
-        await self._run(work, writing=self._wait_s)
+        return await self._run(work, writing=self._wait_s)
 
     async def rooms(self, names: Sequence[str]) -> dict[str, RoomRecord]:
         return await self._run(lambda at, end: at.rooms.records(names, end))

@@ -103,7 +103,7 @@ class RedisNodes:
         *,
         durability: Durability | None = None,
         marks: Callable[[], Awaitable[Mapping[int, Mark]]] | None = None,
-        seal: Callable[[int, int], Awaitable[None]] | None = None,
+        seal: Callable[[int, int], Awaitable[int]] | None = None,
     ) -> None:
         self._durability = durability or Durability("memory")
         self._marks, self._seal, self._last_marks = marks, seal, dict[int, Mark]()
@@ -287,7 +287,7 @@ class RedisNodes:
                 # Nobody knows how far the epochs of what was lost went. They count from seconds, and rise more slowly.
                 least = max(least, int(time.time()))
             if self._seal is not None:
-                await self._seal(shard, least)
+                least = await self._seal(shard, least)
                 self._last_marks = dict(await self._marks())
             return self._last_marks.get(shard, Mark(0, 0)), least
         except ArchiveUnavailable as error:

@@ -79,14 +79,18 @@ class SqliteArchive:
 
         return await self._read(work)
 
-    async def seal(self, shard: int, epoch: int) -> None:
+    async def seal(self, shard: int, epoch: int) -> int:
         def work(db: sqlite3.Connection) -> None:
             db.execute(
                 "INSERT INTO seals VALUES (?, ?) ON CONFLICT (shard) DO UPDATE SET epoch = max(epoch, excluded.epoch)",
                 (shard, epoch),
             )
 
+        def look(db: sqlite3.Connection) -> int:
+            return int(db.execute("SELECT epoch FROM seals WHERE shard = ?", (shard,)).fetchone()[0])
+
         await self._writer.run(work)
+        return await self._read(look)
 
     async def rooms(self, names: Sequence[str]) -> dict[str, RoomRecord]:
         def work(db: sqlite3.Connection) -> dict[str, RoomRecord]:

@@ -20,7 +20,7 @@ local JUMP = 1000000000
 local state = redis.call('HMGET', KEYS[2], 'epoch', 'run', 'head', 'bases', 'shards', 'behind')
 local epoch, run, head, bases = state[1], state[2], state[3] or '0', state[4] or ''
 local known, nonce, shards, known_head = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
-local mark_epoch, mark_offset = tonumber(ARGV[5]), tonumber(ARGV[6])
+local mark_epoch, mark_offset, least = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[8] or 0)
 -- Which server this is, it must say itself, here: asked before, it may be another one by now (a restart, a redirect).
 local me = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
 
@@ -28,7 +28,8 @@ if state[5] and state[5] ~= shards then
   return redis.error_reply('SHARDS this cluster was set up with ' .. state[5] .. ' shards')
 end
 
-if not epoch or run ~= me or known > tonumber(epoch) then
+-- (Two workers may seal at once. The lower one's epoch is over before it has begun: the archive takes nothing of it.)
+if not epoch or run ~= me or known > tonumber(epoch) or least > tonumber(epoch) then
   if not mark_epoch then return {'MARK', epoch or '0', head} end
   known = math.max(known, mark_epoch)
   local behind = mark_offset > tonumber(head)
@@ -44,7 +45,7 @@ if not epoch or run ~= me or known > tonumber(epoch) then
     bases = table.concat(last, ' ', math.max(1, #last - 63))
     epoch = string.format('%.0f', math.max(known, tonumber(epoch)) + 1)
   end
-  epoch = string.format('%.0f', math.max(tonumber(epoch), tonumber(ARGV[8])))
+  epoch = string.format('%.0f', math.max(tonumber(epoch), least))
   if behind and ARGV[7] == '1' then
     head = string.format('%.0f', math.max(tonumber(head), known_head, mark_offset) + JUMP)
     redis.call('HSET', KEYS[2], 'behind', '1')

@@ -351,7 +351,7 @@ async def test_a_sealed_shard_refuses_what_was_read_under_an_earlier_epoch(
     other = await place.open()
     await write(1, 2, 5)
     for epoch in (9, 9, 7):  # repeated, and one that comes late
-        await other.seal(2, epoch)
+        assert await other.seal(2, epoch) == 9
     for epoch in (1, 5, 8):
         with pytest.raises(Conflict):
             await write(2, 2, epoch)

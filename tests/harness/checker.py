@@ -317,7 +317,7 @@ def _same_for_all(record: Record, events: dict[tuple[str, int, int], tuple[bytes
 def _scrubbed(one: bytes, other: bytes) -> bool:
     """Whether one of two events is the other without what was said, as it is told again once that was deleted."""
     told, again = sorted((orjson.loads(one), orjson.loads(other)), key=lambda event: bool(event.get("deleted")))
-    kept = ("type", "room", "seq", "epoch", "id", "ts", "sender", "target")
+    kept = ("type", "room", "seq", "epoch", "id", "ts", "sender", "target", "client_id")
     without = {name: told[name] for name in kept if name in told} | {"deleted": True}
     return told["type"] in ("message", "edit") and again == without
 
