@@ -100,14 +100,15 @@ class Timeline:
             place = error.place
         found = await self._archive.find(room, offset=offset, ts=since_ms)
         if found is None:
-            return place._replace(given_up=0)
-        floor = place.given_up + 1
+            return place
+        # The archive's own: retention moves it there first, and may have died before it told the log.
+        floor = max(place.given_up + 1, await self._floor(room))
         for event, _ in chunks.decode(room, found.data):
             if event.offset > offset if offset is not None else event.ts >= (since_ms or 0):
                 # Where it begins exactly at the floor, more may have been wanted: better told once too often.
                 given_up = floor - 1 if event.seq <= floor else 0
                 return Place(min(max(event.seq, floor), place.first), place.head, given_up)
-        return place._replace(given_up=0)
+        return place
 
     async def _archived(self, room: str, seq: int, limit: int, edge: Edge) -> list[Event]:
         """Events from `seq` on up to the watermark, dense; from later on when retention took the first of them."""
