@@ -279,6 +279,7 @@ class RedisNodes:
         known = self._states.get(shard)
         if self._marks is None:
             return Mark(0, 0), 0
+        least = 0
         try:
             self._last_marks = dict(await self._marks())
             mark = self._last_marks.get(shard, Mark(0, 0))
@@ -289,11 +290,11 @@ class RedisNodes:
             if self._seal is not None:
                 least = await self._seal(shard, least)
                 self._last_marks = dict(await self._marks())
-            return self._last_marks.get(shard, Mark(0, 0)), least
         except ArchiveUnavailable as error:
             if known is None:
                 raise BackendUnavailable("The archive cannot say whether the message log is whole.") from error
-            return self._last_marks.get(shard, Mark(0, 0)), 0
+        # `least` also when the seal's own answer was lost: it may have been made.
+        return self._last_marks.get(shard, Mark(0, 0)), least
 
     async def load(self, shard: int) -> None:
         """Open the shard and give its server the fenced scripts for the epoch that holds now."""
