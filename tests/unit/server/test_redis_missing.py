@@ -79,3 +79,50 @@ async def test_an_archive_that_is_away_is_an_error_and_not_a_room_that_is_not_th
     await flag(nodes, 1, "1")
     with pytest.raises(ArchiveUnavailable):
         await Missing(nodes, away).rooms(ROOMS)
+
+
+async def nobody(rooms: Sequence[str]) -> set[str]:
+    return set()
+
+
+async def test_what_is_done_in_a_room_that_nobody_knows_finds_no_room_also_while_the_shard_is_behind(
+    nodes: RedisNodes,  # noqa: F811
+) -> None:
+    for shard in range(SHARDS):
+        await flag(nodes, shard, "1")
+    missing = Missing(nodes, nobody)
+    log, store = RedisRoomLog(nodes, missing), RedisRoomStore(nodes, missing)
+    draft = Draft("ada", "hi", draft_body("ada", "hi", None, None))
+    for answer in await log.send_many("nowhere", [draft, draft]):
+        assert isinstance(answer, ChatError)
+        assert answer.code == "room_not_found"
+    for change in (
+        log.amend("nowhere", "ada", Amendment("edit", 3, "new")),
+        store.set_member("nowhere", "ada", "ada", "join", "member"),
+        store.update("nowhere", "ada", True, (), {"topic": "t"}, b'"a":1}'),
+    ):
+        with pytest.raises(ChatError, match="room_not_found"):
+            await change
+    assert await store.create("nowhere", "public", "ada", {"ada": "owner"}, topic="", display_name="n")
+    assert (await log.send("nowhere", draft)).seq == 3
+
+
+async def test_a_shard_that_loses_its_data_again_and_again_is_out_of_reach_and_no_fault_of_ours(
+    nodes: RedisNodes,  # noqa: F811
+) -> None:
+    """The room was brought back, and is gone before the script runs again."""
+
+    async def in_vain(rooms: Sequence[str]) -> set[str]:
+        return set(rooms)
+
+    for shard in range(SHARDS):
+        await flag(nodes, shard, "1")
+    missing = Missing(nodes, in_vain)
+    log, store = RedisRoomLog(nodes, missing), RedisRoomStore(nodes, missing)
+    for change in (
+        log.send("hall", Draft("ada", "hi", draft_body("ada", "hi", None, None))),
+        log.amend("hall", "ada", Amendment("edit", 3, "new")),
+        store.set_member("hall", "ada", "ada", "join", "member"),
+    ):
+        with pytest.raises(BackendUnavailable):
+            await change
