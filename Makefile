@@ -45,7 +45,7 @@ clean:
 # The stamps follow setup.cfg: what is installed is renewed when the requirements change, and only then.
 $(VENV)/.run: setup.cfg pyproject.toml | $(BIN)/python
 	@echo "Installing D-Chat into $(VENV) (only the first time) …"
-	@$(PIP) install -e '.[client,server]'
+	@$(PIP) install -e '.[client,server,window]'
 	@touch $@
 
 $(VENV)/.dev: setup.cfg pyproject.toml | $(BIN)/python
