@@ -23,6 +23,8 @@ OK, FAILED, USAGE, UNREACHABLE, SIGN_IN, NOT_FOUND, INTERRUPTED, BROKEN_PIPE = 0
 # name: (module in dchat_client.cli, one line of help). Help is repeated here so that `dchat --help` loads
 # nothing.
 COMMANDS = {
+    "tui": ("tui", "Open the full-screen client."),
+    "gui": ("gui", "Open the window."),
     "login": ("account", "Sign in and keep the token."),
     "register": ("account", "Make an account and sign in."),
     "logout": ("account", "Sign out; the token is revoked."),
