@@ -8,9 +8,12 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from tests.harness.browser import browser, chromium
 from tests.harness.people import web
 from tests.harness.redis import RedisServer
 from tests.harness.workers import Workers
+
+__all__ = ["browser", "chromium"]
 
 
 @pytest.fixture(scope="session")
