@@ -1,7 +1,7 @@
 """A real browser for tests: one Chromium for all tests of a process, a fresh profile for each that asks.
 
-Playwright's objects belong to the loop that made them, so a test that uses `browser` runs in the session's loop, as do its
-async fixtures. A file of such tests begins with
+Playwright's objects belong to the loop that made them, so a test that uses `browser` runs in the session's loop, as do
+its async fixtures. A file of such tests begins with
 
     pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -10,9 +10,10 @@ and asks for `browser`, which tests/e2e/conftest.py takes from here:
     async def test_it_shows(browser: Browser, workers: Workers) -> None:
         page = await browser.open(workers[0].url + "/")
 
-Two tabs of one person: `context = await browser.context()` and twice `await context.new_page()`. Two people: two contexts.
-What a page complains about (an exception nobody caught, an error in the console, something the security policy refused)
-fails the test at its end, unless the test said before that it is expected: `browser.expect_complaint("part of its text")`.
+Two tabs of one person: `context = await browser.context()` and twice `await context.new_page()`. Two people: two
+contexts. What a page complains about (an exception nobody caught, an error in the console, something the policy
+refused) fails the test at its end, unless the test said that it is expected:
+`browser.expect_complaint("part of its text")`.
 """
 
 from __future__ import annotations
