@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from importlib import resources
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
@@ -12,7 +11,6 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from dchat_server import __version__
-from dchat_server.errors import FAILURES
 from dchat_server.http.body import answer
 from dchat_server.http.metrics import ClusterMetrics, Figures
 from dchat_server.http.worker import WORKER, Worker
@@ -46,51 +44,6 @@ async def get_openapi(request: web.Request) -> web.StreamResponse:
     from dchat_server.http.openapi import document  # here: most workers are never asked, and it is long
 
     return answer(document())
-
-
-async def get_docs(request: web.Request) -> web.StreamResponse:
-    """GET /docs"""
-    return _page("docs.html")
-
-
-async def get_errors(request: web.Request) -> web.StreamResponse:
-    """GET /docs/errors: every error code, as the `type` of a problem points to."""
-    rows = "".join(
-        f'<tr id="{row.code}"><td><code>{row.code}</code></td><td>{row.status}</td><td>{row.title}</td></tr>'
-        for row in FAILURES.values()
-    )
-    text = (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>D-Chat error codes</title>'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<link rel="stylesheet" href="/docs/docs.css"><body><main><h1>Error codes</h1>'
-        "<p>Errors are <code>application/problem+json</code>; match on <code>code</code>.</p>"
-        f"<table><thead><tr><th>code</th><th>status</th><th>meaning</th></tr></thead><tbody>{rows}</tbody></table>"
-        "</main></body></html>"
-    )
-    return web.Response(text=text, content_type="text/html", headers=PAGE_HEADERS)
-
-
-PAGE_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
-    "img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-cache",
-}
-_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
-
-
-def _page(name: str) -> web.Response:
-    text = (resources.files("dchat_server") / "web" / name).read_text("utf-8")
-    return web.Response(text=text, content_type=_TYPES[name.rsplit(".", 1)[1]], headers=PAGE_HEADERS)
-
-
-async def get_docs_file(request: web.Request) -> web.StreamResponse:
-    """GET /docs/{file}"""
-    name = request.match_info["file"]
-    if name not in ("docs.css", "docs.js"):
-        raise web.HTTPNotFound
-    return _page(name)
 
 
 class WorkerMetrics(Collector):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from dchat_server.http import accounts, cluster, events, messages, ops, rooms
+from dchat_server.http import accounts, cluster, events, messages, ops, pages, rooms
 
 _ROOM = "/v1/rooms/{room}"
 _MESSAGE = _ROOM + "/messages/{seq}"
@@ -50,9 +50,12 @@ ROUTES = (
     ("GET", "/readyz", ops.get_readyz),
     ("GET", "/metrics", ops.get_metrics),
     ("GET", "/openapi.json", ops.get_openapi),
-    ("GET", "/docs", ops.get_docs),
-    ("GET", "/docs/errors", ops.get_errors),
-    ("GET", "/docs/{file}", ops.get_docs_file),
+    ("GET", "/", pages.get_chat),
+    ("GET", "/dashboard", pages.get_dashboard),
+    ("GET", "/web/{path}", pages.get_file),
+    ("GET", "/docs", pages.get_docs),
+    ("GET", "/docs/errors", pages.get_errors),
+    ("GET", "/docs/{file}", pages.get_docs_file),
 )
 
 
@@ -61,6 +64,7 @@ def add_routes(app: web.Application) -> None:
     for method, path, handler in ROUTES:
         if method == "GET":
             # A HEAD of the stream would open one.
-            app.router.add_get(path, handler, allow_head=not path.endswith("/events"))
+            pattern = path.replace("{path}", "{path:.+}")  # the one part of an address that may hold slashes
+            app.router.add_get(pattern, handler, allow_head=not path.endswith("/events"))
         else:
             app.router.add_route(method, path, handler)

@@ -46,7 +46,7 @@ _TAGS = (
     (messages.TAG, "Sending, reading back, changing."),
     (stream.TAG, "What happens, as it happens."),
     (cluster.TAG, "The workers, the leader, the archive: for administrators."),
-    (operators.TAG, "Health, metrics, and this document. No token needed."),
+    (operators.TAG, "Health, metrics, this document, and the pages for people. No token needed."),
 )
 
 

@@ -1,4 +1,4 @@
-"""The operations for operators, and the contract's own addresses. They need no token."""
+"""The operations for operators, the contract's own addresses, and the pages for people. They need no token."""
 
 from __future__ import annotations
 
@@ -54,6 +54,17 @@ def operations() -> list[Operation]:
             "OpenAPI 3.1.",
             {200: reply("The document.", obj("openapi", {"openapi": text()}))},
         ),
+        _open("/", "chat", "The web chat", "A page; it uses this contract.", {200: _page("text/html")}),
+        _open("/dashboard", "dashboard", "The live dashboard", "A page, too.", {200: _page("text/html")}),
+        _open(
+            "/web/{path}",
+            "webFile",
+            "What the pages are made of",
+            "Styles, scripts, pictures, licences. Like the pages, each has an `ETag`: ask again with `If-None-Match`.",
+            {200: _page("text/css", "text/html", "text/javascript")},
+            errors="not_found",
+            parameters=[path("path", text(), "The file's path; it may hold slashes.", "chat/index.html")],
+        ),
         _open("/docs", "docs", "This document, to read", "A page.", {200: _page("text/html")}),
         _open(
             "/docs/errors",
@@ -65,7 +76,7 @@ def operations() -> list[Operation]:
         _open(
             "/docs/{file}",
             "docsFile",
-            "What the page is made of",
+            "What that page is made of",
             "Its style and its script.",
             {200: _page("text/css", "text/javascript")},
             errors="not_found",
