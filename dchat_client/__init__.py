@@ -7,6 +7,9 @@ outbox.py      what is still to be sent, in order, with idempotency keys: pure
 backoff.py     how long to wait before the next try: pure
 connection.py  the only file that opens a socket
 follow.py      a session kept connected          deliver.py   an outbox emptied
+updates.py     what an engine tells a face, as plain values
+chat.py        all that a face shows: pure; room.py one room's counts, transcript.py what is shown of it
+engine.py      what goes on between a face and the server; errands.py, pages.py, standings.py are its parts
 config.py      profiles, folders                 tokens.py    where the sign-in token lies
 bookmark.py    a reader's place, kept in a file  errors.py    what can go wrong, in words
 terminal.py    other people's text made safe to print, colours, widths

@@ -125,6 +125,20 @@ class Outbox:
         self._bytes += entry.size
         return entry
 
+    def cancel(self, client_id: str) -> Entry | None:
+        """Take an entry back and return it; None when it is not here, or on its way, where nobody can stop it."""
+        for entry in self._entries:
+            if entry.client_id == client_id and entry not in self._in_flight:
+                self._entries.remove(entry)
+                self._bytes -= entry.size
+                return entry
+        return None
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """All that is still to be sent, in order, with what is on its way."""
+        return tuple(self._entries)
+
     def take(self, now: float) -> tuple[Entry, ...]:
         """Return the entries of the next request: one room's, from the front. Empty when there is nothing
         to do yet.
