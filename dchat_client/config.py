@@ -97,12 +97,33 @@ def save_profile(folders: Folders, profile: Profile) -> None:
     file = read_file(folders)
     profiles = dict(file.get("profiles", {}))
     entry = {"url": profile.url} | ({"username": profile.username} if profile.username else {})
-    if profiles.get(profile.name) == entry:
-        return
-    profiles[profile.name] = entry
+    if profiles.get(profile.name) != entry:
+        _write_file(folders, file.get("profile"), profiles | {profile.name: entry})
+
+
+def use_profile(folders: Folders, name: str) -> None:
+    """Make `name` the profile that is in force when none is named. Raises ConfigError when there is none of it."""
+    file = read_file(folders)
+    profiles = file.get("profiles", {})
+    if name not in profiles:
+        raise ConfigError(f"There is no profile {name!r}. Make it by signing in: dchat --profile NAME login")
+    _write_file(folders, name, profiles)
+
+
+def remove_profile(folders: Folders, name: str) -> None:
+    """Forget the address and the user of `name`. Raises ConfigError when there is none of it."""
+    file = read_file(folders)
+    profiles = dict(file.get("profiles", {}))
+    if profiles.pop(name, None) is None:
+        raise ConfigError(f"There is no profile {name!r}; dchat profile lists them.")
+    chosen = file.get("profile")
+    _write_file(folders, None if chosen == name else chosen, profiles)
+
+
+def _write_file(folders: Folders, chosen: str | None, profiles: Mapping[str, Mapping[str, str]]) -> None:
     lines = ["# Profiles of dchat. `dchat login` writes this file; it may be edited, comments are not kept."]
-    if file.get("profile"):
-        lines.append(f"profile = {_toml(file['profile'])}")
+    if chosen:
+        lines.append(f"profile = {_toml(chosen)}")
     for name, values in sorted(profiles.items()):
         lines += [
             "",

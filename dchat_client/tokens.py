@@ -77,6 +77,11 @@ def kept_token(folders: Folders, profile: str) -> Token | None:
         raise ConfigError(f"{path} cannot be read ({error}); remove it and sign in again.") from None
 
 
+def is_kept(folders: Folders, profile: str) -> bool:
+    """Tell whether somebody is signed in with `profile`, without asking the keyring."""
+    return folders.token_file(profile).exists()
+
+
 def drop_token(folders: Folders, profile: str) -> None:
     """Forget the sign-in of `profile`, wherever it lies."""
     path = folders.token_file(profile)

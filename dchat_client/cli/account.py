@@ -31,8 +31,10 @@ def login_command(face: Face, username: str | None, password_stdin: bool, token_
     """Sign in and keep the token for this profile.
 
     The password is asked for without showing it, or read from standard input; it is never an argument,
-    where other users of the machine could see it. The server's address is kept with the profile: dchat
-    --url https://chat.example.org login ada
+    where other users of the machine could see it. The server's address is kept with the profile:
+
+    \b
+    dchat --url https://chat.example.org login ada
     """
     if token_stdin:
         if username or password_stdin:

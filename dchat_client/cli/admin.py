@@ -82,10 +82,8 @@ def leader_command(ctx: click.Context, as_json: bool) -> None:
 @_JSON
 @click.pass_obj
 def workers_command(face: Face, as_json: bool) -> None:
-    """List the workers:
-
-    id, address, version, state, time running, streams, messages and deliveries a second, how late its loop is, memory.
-    A * stands at the leader.
+    """List the workers: id, address, version, state, time running, streams, messages and deliveries a second, how late
+    its loop is, memory. A * stands at the leader.
     """
     cluster = _ask(face, _cluster)
     workers = _rows(cluster, "workers")

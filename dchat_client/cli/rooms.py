@@ -1,4 +1,4 @@
-"""dchat rooms, create, join, leave, members, invite."""
+"""dchat rooms, create, topic, join, leave, members, invite."""
 
 from __future__ import annotations
 
@@ -22,10 +22,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print a line of JS
 @_JSON
 @click.pass_obj
 def rooms_command(face: Face, joined: bool, query: str | None, as_json: bool) -> None:
-    """List the rooms you can see:
-
-    name, kind, members, unread, mentions, topic. A * stands at those you are in.
-    """
+    """List the rooms you can see: name, kind, members, unread, mentions, topic. A * stands at those you are in."""
     params = {"joined": 1 if joined else None, "query": query}
     rooms = face.run(lambda connection: _all(connection, "/v1/rooms", "rooms", params))
     if as_json:
@@ -63,6 +60,30 @@ def create_command(face: Face, room: str, private: bool, topic: str, display_nam
 
     face.run(work)
     face.say(f"Made {body['kind']} room {clean(room)}.")
+
+
+@click.command("topic")
+@click.argument("room")
+@click.argument("text", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print the room as JSON.")
+@click.pass_obj
+def topic_command(face: Face, room: str, text: str | None, as_json: bool) -> None:
+    """Print what ROOM is about, or with TEXT set it; an empty TEXT takes the topic away."""
+    path = f"/v1/rooms/{segment(room)}"
+
+    async def work(connection: Connection) -> dict[str, Any]:
+        if text is None:
+            return await connection.request("GET", path)
+        return await connection.request("PATCH", path, body={"topic": text})
+
+    details = face.run(work).get("room")
+    details = details if isinstance(details, dict) else {}
+    if as_json:
+        face.json(details)
+    elif text is None:
+        face.data(clean(str(details.get("topic") or "")))
+    else:
+        face.say(f"The topic of {clean(room)} is set." if text else f"{clean(room)} has no topic now.")
 
 
 @click.command("join")

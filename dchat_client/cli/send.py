@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dchat_client.cli.face import Face
-from dchat_client.cli.texts import MAX_TEXT_BYTES, UnfitText, decoded, from_argument, lines_of, pieces
+from dchat_client.cli.texts import MAX_TEXT_BYTES, UnfitText, decoded, lines_of, pieces, text_given
 from dchat_client.errors import ChatError, Refused
 from dchat_client.terminal import clean
 
@@ -73,42 +73,38 @@ def send_command(
             raise click.UsageError("--stream takes its messages from standard input, and answers none.")
         asyncio.run(_Stream(face, room, key, split, max_bytes, as_json).run())
         return
-    parts = _parts(_text(text), split, max_bytes)
+    parts = _parts(text_given(text), split, max_bytes)
     face.run(lambda connection: _send(face, connection, room, parts, key, reply_to, as_json))
 
 
 @click.command("dm")
-@click.argument("user")
+@click.argument("users", metavar="USER[,USER…]")
 @click.argument("text", required=False)
+@click.option("--key", metavar="KEY", callback=_key, help="Send nothing twice when the command is repeated with it.")
+@click.option("--reply-to", metavar="SEQ", type=click.IntRange(min=1), help="The message this answers.")
 @click.option("--split", is_flag=True, help="Send a text that is too long as several messages.")
 @click.option("--json", "as_json", is_flag=True, help="Print what the server stored as JSON.")
 @click.pass_obj
-def dm_command(face: Face, user: str, text: str | None, split: bool, as_json: bool) -> None:
-    """Write TEXT (- reads standard input) to USER alone. Without TEXT, print the name of your common room."""
-    parts = [] if text is None else _parts(_text(text), split, MAX_TEXT_BYTES)
+def dm_command(
+    face: Face, users: str, text: str | None, key: str | None, reply_to: int | None, split: bool, as_json: bool
+) -> None:
+    """Write TEXT (- reads standard input) to USER alone, or to several at once. Without TEXT, print the name of your
+    common room, which the other commands take: dchat tail "$(dchat dm bob)".
+    """
+    parts = [] if text is None else _parts(text_given(text), split, MAX_TEXT_BYTES)
+    names = [name for name in (part.strip().removeprefix("@") for part in users.split(",")) if name]
 
     async def work(connection: Connection) -> None:
-        answer = await connection.request("POST", "/v1/dms", body={"users": [user]}, repeatable=True)
+        answer = await connection.request("POST", "/v1/dms", body={"users": names}, repeatable=True)
         room: dict[str, Any] = answer.get("room") or {}
         if parts:
-            await _send(face, connection, str(room.get("room")), parts, None, None, as_json)
+            await _send(face, connection, str(room.get("room")), parts, key, reply_to, as_json)
         elif as_json:
             face.json(room)
         else:
             face.data(clean(str(room.get("room"))))
 
     face.run(work)
-
-
-def _text(argument: str | None) -> str:
-    if argument is None and sys.stdin.isatty():
-        raise click.UsageError("TEXT is missing; - reads it from standard input.")
-    try:
-        if argument is not None and argument != "-":
-            return from_argument(argument)
-        return decoded(sys.stdin.buffer.read()).removesuffix("\n")
-    except UnfitText as error:
-        raise click.ClickException(str(error)) from None
 
 
 def _parts(text: str, split: bool, max_bytes: int) -> list[str]:

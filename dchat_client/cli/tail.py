@@ -63,7 +63,6 @@ def tail_command(
     --from-start begin anew from there. A tail of other rooms, with --json or with another CMD has a place
     of its own.
 
-    \b
     --exec runs CMD in the shell for each message, one after the other, with the message as a line of JSON
     on its standard input and DCHAT_ROOM, DCHAT_SENDER and DCHAT_SEQ in its environment. The place moves on
     when CMD ends with 0; otherwise tail stops with 1, and the next start runs CMD for the same message

@@ -66,6 +66,7 @@ class FakeServer:
         self.cluster: dict[str, Any] = {}
         """What `/v1/cluster` answers; without it, ada is no administrator."""
         self.positions: dict[str, dict[str, Any]] = {}
+        self.api_tokens: list[dict[str, Any]] = []
         self.verdicts: dict[str, list[dict[str, Any]]] = {}
         """room → the lines of its verification."""
         self.on_order: Callable[[str, dict[str, Any]], None] = lambda kind, body: None
@@ -170,12 +171,14 @@ class FakeServer:
             case ["POST", "v1", "rooms"]:
                 return self._create(await request.json(), request[USER])
             case ["POST", "v1", "dms"]:
-                (user,) = (await request.json())["users"]
-                name = "dm-" + "-".join(sorted((user, request[USER])))
+                people = sorted({*(await request.json())["users"], request[USER]})
+                name = "dm-" + "-".join(people)
                 self.rooms.setdefault(name, [])
-                self.members[name] = {user: "member", request[USER]: "member"}
+                self.members[name] = dict.fromkeys(people, "member")
                 self.details[name] = {"kind": "dm", "topic": ""}
                 return web.json_response({"room": self._room(name, request[USER])})
+            case [_, "v1", "tokens", *rest]:
+                return await self._of_tokens(request, rest)
             case [_, "v1", "rooms", room, *rest] if room in self.rooms:
                 return await self._in_room(request, room, rest)
             case [_, "v1", "rooms", *_]:
@@ -210,6 +213,9 @@ class FakeServer:
         match [request.method, *rest]:
             case ["GET"]:
                 return web.json_response({"room": self._room(room, user)})
+            case ["PATCH"]:
+                self.details[room] |= await request.json()
+                return web.json_response({"room": self._room(room, user)})
             case ["GET", "members"]:
                 rows = [{"user": name, "display_name": name, "role": role} for name, role in self.members[room].items()]
                 return web.json_response({"members": rows, "next": None})
@@ -229,7 +235,42 @@ class FakeServer:
                 return self._page(request, room)
             case ["POST", "messages"]:
                 return await self._post(request, room)
+            case [_, "messages", seq, *change] if seq.isdigit():
+                found = [event for event in self.rooms[room] if event["type"] == "message" and event["seq"] == int(seq)]
+                if not found:
+                    return problem(404, "message_not_found")
+                return await self._change(request, found[0], change)
         return problem(404, "not_found")
+
+    async def _change(self, request: web.Request, message: dict[str, Any], change: list[str]) -> web.StreamResponse:
+        reactions = message.setdefault("reactions", [])
+        match [request.method, *change]:
+            case ["PATCH"]:
+                if message["sender"] != request[USER]:
+                    return problem(403, "forbidden")
+                message |= {"text": (await request.json())["text"], "edited_at": TIME}
+            case ["DELETE"]:
+                message.pop("text", None)
+                message["deleted"] = True
+                return web.Response(status=204)
+            case ["PUT", "reactions", emoji]:
+                reactions.append({"emoji": emoji, "count": 1, "users": [request[USER]]})
+            case ["DELETE", "reactions", emoji]:
+                reactions[:] = [row for row in reactions if row["emoji"] != emoji]
+        return web.json_response({"message": {key: value for key, value in message.items() if key != "type"}})
+
+    async def _of_tokens(self, request: web.Request, rest: list[str]) -> web.StreamResponse:
+        match [request.method, *rest]:
+            case ["GET"]:
+                return web.json_response({"tokens": self.api_tokens})
+            case ["POST"]:
+                body = await request.json()
+                info = {"id": f"{len(self.api_tokens)}0ffee", "kind": "api", "current": False, "created_at": TIME}
+                info |= {"expires_at": None, **body}
+                self.api_tokens.append(info)
+                return web.json_response({"token": "dchat_0_s3cret", "info": info}, status=201)
+        self.api_tokens = [token for token in self.api_tokens if token["id"] != rest[0]]
+        return web.Response(status=204)
 
     async def _sign_in(self, body: dict[str, Any], *, new: bool) -> web.Response:
         self.bodies.append(body)

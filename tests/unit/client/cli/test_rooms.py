@@ -52,3 +52,11 @@ def test_a_name_cannot_reach_another_address(dchat: Dchat, server: FakeServer) -
         assert dchat("join", name).code == 5
     assert dchat("join", "../me?x=1#").code == 5
     assert server.requests == [("PUT", "/v1/rooms/..%2Fme%3Fx=1%23/members/me")]
+
+
+def test_a_topic_is_shown_set_and_taken_away(dchat: Dchat, server: FakeServer) -> None:
+    assert dchat("topic", "lobby").out == "all of us\n"
+    assert dchat("topic", "lobby", "new\x1b").code == 0
+    assert dchat("topic", "lobby").out == "new␛\n"
+    assert json.loads(dchat("topic", "lobby", "", "--json").out)["topic"] == ""
+    assert server.details["lobby"]["topic"] == ""
