@@ -13,6 +13,7 @@ engine.py      what goes on between a face and the server; errands.py, pages.py,
 config.py      profiles, folders                 tokens.py    where the sign-in token lies
 bookmark.py    a reader's place, kept in a file  errors.py    what can go wrong, in words
 terminal.py    other people's text made safe to print, colours, widths
+deeds.py       what somebody did in a room, in words
 cli/           `dchat`, the command line: one face over the session; others use the same files
 """
 

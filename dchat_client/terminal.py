@@ -37,7 +37,8 @@ _JOINING_SCRIPTS = frozenset(
 )
 
 _FLAG_TAGS = re.compile("[\U000e0030-\U000e0039\U000e0061-\U000e007a]{2,6}\U000e007f")
-_PLAIN = re.compile(r"[\x20-\x7e]*", re.ASCII)
+# What `str.isprintable` lets pass although it hides: blanks that are letters, and variation selectors.
+_HIDING = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\uffa0\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 # For --json: what JSON may carry as it is but a terminal had better not see.
 _JSON_ESCAPED = re.compile(
     "[\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
@@ -47,7 +48,8 @@ _JSON_ESCAPED = re.compile(
 
 def clean(text: str) -> str:
     """Return `text` on one line with everything that acts on a terminal made visible. Tabs become a space."""
-    if _PLAIN.fullmatch(text):
+    # Everything else that acts on a terminal is not printable in Python's eyes; most texts are done here.
+    if text.isprintable() and not _HIDING.search(text):
         return text
     return "".join(_shown(text, index) for index in range(len(text)))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
+from dchat_client.deeds import deed
 from dchat_client.terminal import Style, clean, clean_lines
 
 _MARGIN = "    │ "
@@ -26,7 +27,7 @@ class Lines:
         kind = event.get("type", "message")
         if kind == "message":
             return self._message(event)
-        words = _deed(event, str(kind))
+        words = deed(event)
         if words is None:
             return []
         who = self._style.name(_text(event, "sender"))
@@ -51,41 +52,6 @@ class Lines:
         if self._show_seq:
             parts.append(clean(f"#{event.get('seq')}"))
         return self._style.dim(" ".join(parts)) + " "
-
-
-def _deed(event: dict[str, Any], kind: str) -> str | None:
-    """Return what somebody did, as words to follow their name."""
-    target = event.get("target")
-    match kind:
-        case "edit":
-            return f"changed #{target} to: {event.get('text', '')}"
-        case "delete":
-            return f"deleted #{target}"
-        case "reaction":
-            took = "took back" if event.get("action") == "remove" else "reacted with"
-            return f"{took} {_text(event, 'emoji')} on #{target}"
-        case "member":
-            return _membership(event)
-        case "room":
-            words = {
-                "create": "made the room",
-                "archive": "archived the room",
-                "unarchive": "brought the room back",
-            }
-            topic = _text(event, "topic")
-            about = f", topic: {topic}" if topic else ""
-            return words.get(str(event.get("action")), "changed the room") + about
-    return None
-
-
-def _membership(event: dict[str, Any]) -> str:
-    user, action = _text(event, "user"), event.get("action")
-    role = _text(event, "role") or "member"
-    if action in ("join", "leave"):
-        return {"join": "joined", "leave": "left"}[str(action)]
-    if action == "role":
-        return f"made {user} {role}"
-    return {"invite": f"brought in {user}", "kick": f"removed {user}"}.get(str(action), f"changed {user}")
 
 
 def _marks(message: dict[str, Any]) -> str:

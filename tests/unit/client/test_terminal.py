@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from dchat_client.terminal import Style, clean, clean_lines, columns, fit, json_line, pad
+from dchat_client.terminal import Style, _shown, clean, clean_lines, columns, fit, json_line, pad
 
 
 @pytest.mark.parametrize(
@@ -114,3 +114,11 @@ def test_cleaning_takes_time_in_proportion() -> None:
     began = time.process_time()
     clean(hostile)
     assert time.process_time() - began < 5  # squares would take minutes
+
+
+def test_the_short_way_through_cleaning_lets_nothing_pass_that_the_long_one_shows() -> None:
+    """Text that Python calls printable is not looked at sign by sign; all of Unicode but the unassigned rest."""
+    hiding = [chr(code) for code in range(0x30000) if _shown(f"a{chr(code)}b", 1) != chr(code)]
+    assert len(hiding) > 2000
+    for char in (*hiding, "\U000e0100", "\U000e0041"):
+        assert char not in clean(f"a {char}b"), hex(ord(char))
