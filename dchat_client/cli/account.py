@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from dchat_client.cli.face import Face
-from dchat_client.config import save_profile
-from dchat_client.errors import ChatError, ServerFault, SignInNeeded
+from dchat_client.errors import ChatError, SignInNeeded
 from dchat_client.terminal import clean
-from dchat_client.tokens import Token, drop_token, keep_token
+from dchat_client.tokens import drop_token
 
 if TYPE_CHECKING:
     from dchat_client.connection import Connection
+    from dchat_client.entrance import SignedIn
 
 _PASSWORD_STDIN = click.option(
     "--password-stdin", is_flag=True, help="Read the password from standard input instead of asking."
@@ -44,11 +43,12 @@ def login_command(face: Face, username: str | None, password_stdin: bool, token_
     username = username or _ask("User name", default=face.profile.username)
     password = _password(password_stdin)
 
-    async def work(connection: Connection) -> dict[str, Any]:
-        body = {"username": username, "password": password}
-        return await connection.request("POST", "/v1/login", body=body, repeatable=True)
+    async def work(connection: Connection) -> SignedIn:
+        from dchat_client.entrance import login
 
-    _keep(face, face.run(work, signed_in=False))
+        return await login(connection, username, password)
+
+    keep_sign_in(face, face.run(work, signed_in=False))
 
 
 @click.command("register")
@@ -62,16 +62,14 @@ def register_command(
 ) -> None:
     """Make an account and sign in with it. The first account of a server becomes its administrator."""
     username = username or _ask("User name")
-    body = {"username": username, "password": _password(password_stdin, twice=True)}
-    if display_name:
-        body["display_name"] = display_name
-    if invite:
-        body["invite"] = invite
+    password = _password(password_stdin, twice=True)
 
-    async def work(connection: Connection) -> dict[str, Any]:
-        return await connection.request("POST", "/v1/register", body=body)
+    async def work(connection: Connection) -> SignedIn:
+        from dchat_client.entrance import register
 
-    _keep(face, face.run(work, signed_in=False))
+        return await register(connection, username, password, display_name=display_name, invite=invite)
+
+    keep_sign_in(face, face.run(work, signed_in=False))
 
 
 @click.command("logout")
@@ -104,9 +102,11 @@ def whoami_command(face: Face, as_json: bool) -> None:
     """Print the user name that is signed in, as the server knows it."""
 
     async def work(connection: Connection) -> dict[str, Any]:
-        return await connection.request("GET", "/v1/me")
+        from dchat_client.entrance import user_of
 
-    user = _user(face.run(work))
+        return user_of(await connection.request("GET", "/v1/me"))
+
+    user = face.run(work)
     if as_json:
         face.json(user)
         return
@@ -117,36 +117,25 @@ def whoami_command(face: Face, as_json: bool) -> None:
 
 
 def _login_with_token(face: Face, secret: str) -> None:
-    async def work(connection: Connection) -> dict[str, Any]:
+    async def work(connection: Connection) -> SignedIn:
+        from dchat_client.entrance import SignedIn, user_of
+
         connection.sign_in(secret)
-        return await connection.request("GET", "/v1/me")
+        return SignedIn(user_of(await connection.request("GET", "/v1/me")), secret)
 
-    user = _user(face.run(work, signed_in=False))
-    _keep(face, {"user": user, "token": secret, "expires_at": None})
+    keep_sign_in(face, face.run(work, signed_in=False))
 
 
-def _keep(face: Face, answer: dict[str, Any]) -> None:
-    user, secret, expires_at = _user(answer), answer.get("token"), answer.get("expires_at")
-    if not isinstance(secret, str):
-        raise ServerFault("the answer has no token", code="not_dchat")
-    profile = replace(face.profile, username=user["username"])
-    kept = keep_token(
-        face.folders,
-        profile.name,
-        Token(secret, profile.urls, profile.username, expires_at if isinstance(expires_at, str) else None),
-    )
-    save_profile(face.folders, profile)
+def keep_sign_in(face: Face, signed_in: SignedIn) -> None:
+    """Keep a sign-in for the face's profile and say where."""
+    from dchat_client.entrance import keep
+
+    profile = face.profile
+    kept = keep(face.folders, profile, signed_in)
     where = "in the keyring" if kept.in_keyring else f"in {face.folders.token_file(profile.name)}"
-    face.say(f"Signed in as {clean(user['username'])} at {profile.url}; the token is kept {where}.")
+    face.say(f"Signed in as {clean(signed_in.username)} at {profile.url}; the token is kept {where}.")
     if profile.token:
         face.say("DCHAT_TOKEN is set and is used instead of it.")
-
-
-def _user(answer: dict[str, Any]) -> dict[str, Any]:
-    user = answer.get("user")
-    if not isinstance(user, dict) or not isinstance(user.get("username"), str):
-        raise ServerFault("the answer has no user", code="not_dchat")
-    return user
 
 
 def _drop(face: Face) -> None:

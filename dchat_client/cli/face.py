@@ -40,6 +40,10 @@ class Face:
         """Return a face without settings, for what is said before there are any."""
         return cls()
 
+    def at(self, url: str) -> Face:
+        """Return a face like this one that talks to `url`."""
+        return Face(url=url, profile_name=self._profile_name, quiet=self._quiet)
+
     @cached_property
     def folders(self) -> Folders:
         """Where this user's files lie."""

@@ -75,6 +75,7 @@ class LazyGroup(click.Group):
 
 @click.group(
     cls=LazyGroup,
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done, 1 failed or refused, 2 usage or configuration, 3 server not reached,"
     " 4 not signed in, 5 not found, 130 interrupted, 141 output closed.",
@@ -85,7 +86,7 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, "-V", "--version", prog_name="dchat", message="%(prog)s %(version)s")
 @click.pass_context
 def dchat(ctx: click.Context, url: str | None, profile: str | None, quiet: bool) -> None:
-    """Chat from the command line.
+    """Chat from the command line. Without a command, on a terminal: signs you in and opens the full-screen client.
 
     \b
     dchat register ada                        make an account
@@ -95,6 +96,16 @@ def dchat(ctx: click.Context, url: str | None, profile: str | None, quiet: bool)
     dchat history lobby --limit 20            read back
     """
     ctx.obj = Face(url=url, profile_name=profile, quiet=quiet)
+    if ctx.invoked_subcommand is not None:
+        return
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        click.echo(ctx.get_help(), err=True)
+        ctx.exit(USAGE)
+    from dchat_client.cli.tui import tui_command
+    from dchat_client.cli.welcome import welcome
+
+    ctx.obj = welcome(ctx.obj)
+    ctx.invoke(tui_command)
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:

@@ -51,6 +51,8 @@ class FakeServer:
         self.url = ""
         self.faults = Faults()
         self.users: dict[str, str] = {"ada": "pw"}
+        self.invite: str | None = None
+        """Without it nobody registers."""
         self.tokens: dict[str, str] = {"t-ada": "ada"}
         self.rooms: dict[str, list[dict[str, Any]]] = {}
         self.members: dict[str, dict[str, str]] = {}
@@ -154,7 +156,7 @@ class FakeServer:
         parts = request.path.strip("/").split("/")
         match [request.method, *parts]:
             case ["GET", "healthz" | "readyz"]:
-                return web.Response(text="ok")
+                return web.json_response({"status": "ok", "version": "0"})
             case ["POST", "v1", "login" | "register" as call]:
                 return await self._sign_in(await request.json(), new=call == "register")
             case ["POST", "v1", "logout"]:
@@ -275,6 +277,8 @@ class FakeServer:
     async def _sign_in(self, body: dict[str, Any], *, new: bool) -> web.Response:
         self.bodies.append(body)
         name = body["username"]
+        if new and self.invite is not None and body.get("invite") != self.invite:
+            return problem(403, "registration_closed")
         if new and name in self.users:
             return problem(409, "username_taken")
         if new:

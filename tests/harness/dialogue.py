@@ -1,0 +1,83 @@
+"""A program that asks, in a pseudo-terminal of its own, and somebody who answers."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import signal
+import subprocess
+import termios
+import time
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+from tests.harness.processes import PATIENCE_S, ROOT
+
+
+class Dialogue:
+    """A process whose three files are one pseudo-terminal. Use it as a context manager; it is killed at the end."""
+
+    def __init__(self, command: Sequence[str], env: Mapping[str, str]) -> None:
+        self._master, slave = pty.openpty()
+        self.shown = ""
+        self._read_to = 0
+        self.process = subprocess.Popen(
+            command,
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env=dict(env),
+            cwd=ROOT,
+            # A session of its own that this terminal controls, so that Ctrl-C and hidden input work as for a person.
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+        os.close(slave)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        os.close(self._master)
+
+    def expect(self, words: str) -> None:
+        """Wait until the program has written `words` behind what was expected before."""
+        deadline = time.monotonic() + PATIENCE_S
+        while (at := self.shown.find(words, self._read_to)) < 0:
+            assert time.monotonic() < deadline, f"waited for {words!r}; shown so far:\n{self.shown}"
+            assert self._read(0.2), f"it ended before {words!r}; shown:\n{self.shown}"
+        self._read_to = at + len(words)
+
+    def answer(self, text: str) -> None:
+        """Type a line."""
+        self.press(text + "\n")
+
+    def press(self, keys: str) -> None:
+        """Type these characters, Ctrl-C as \x03."""
+        os.write(self._master, keys.encode())
+
+    def ended(self) -> int:
+        """Read to the end and return the exit code."""
+        deadline = time.monotonic() + PATIENCE_S
+        while self._read(0.2):
+            assert time.monotonic() < deadline, f"it does not end; shown so far:\n{self.shown}"
+        return self.process.wait(PATIENCE_S)
+
+    def _read(self, within_s: float) -> bool:
+        """Take what is there; False when nothing more will come."""
+        if not select.select([self._master], [], [], within_s)[0]:
+            return True
+        try:
+            part = os.read(self._master, 1 << 16)
+        except OSError:  # Linux says EIO when the other end is closed
+            return False
+        self.shown += part.decode(errors="replace").replace("\r\n", "\n")
+        return bool(part)
