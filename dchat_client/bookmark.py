@@ -42,7 +42,7 @@ class BookmarkFile:
             self._lock = open(lock_path, "ab")
         except OSError as error:
             raise ConfigError(f"{lock_path} cannot be opened: {error.strerror or error}.") from None
-        if not _lock(self._lock):
+        if not lock(self._lock):
             self._lock.close()
             self._lock = None
             raise BookmarkInUse(f"Another dchat tail keeps its place in {self.path}.")
@@ -82,7 +82,8 @@ class BookmarkFile:
         self._stored = bookmark.copy()
 
 
-def _lock(file: IO[bytes]) -> bool:
+def lock(file: IO[bytes]) -> bool:
+    """Lock an open file until it is closed, also by the death of the process; False when another process has."""
     if os.name != "posix":
         return True
     import fcntl

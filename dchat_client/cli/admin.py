@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from dchat_client.address import segment
+from dchat_client.cli.bar import bar, span
 from dchat_client.cli.face import Face
 from dchat_client.cli.program import FAILED
 from dchat_client.cli.rooms import write_table
@@ -23,7 +24,6 @@ _T = TypeVar("_T")
 
 LOOK_S = 0.5
 STEP_DOWN_S = 30.0
-BAR = 30
 
 # What stalls the archive, and what to do about it. docs/operations.md has a row for each.
 _STALLS = {
@@ -350,19 +350,11 @@ def _say_errors(face: Face, told: dict[str, Any]) -> None:
 
 def _bar(progress: dict[str, Any]) -> str:
     seq, head = int(progress.get("seq") or 0), max(1, int(progress.get("head") or 0))
-    share = min(1.0, seq / head)
-    full = int(share * BAR)
-    return f"[{'#' * full}{'.' * (BAR - full)}] {share:4.0%}  {seq} of {head}"
+    return f"{bar(seq, head)}  {seq} of {head}"
 
 
 def _span(seconds: Any) -> str:
-    """A time as people say it: 3.1 s, 12 min, 5 h, 9 d; ? when it is not known."""
-    if not isinstance(seconds, int | float):
-        return "?"
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return span(seconds) if isinstance(seconds, int | float) else "?"
 
 
 def _text(value: Any) -> str:

@@ -40,6 +40,7 @@ COMMANDS = {
     "dm": ("send", "Write to one person."),
     "tail": ("tail", "Print messages as they come."),
     "history": ("history", "Print past messages."),
+    "export": ("export", "Write a room's messages to a file."),
     "edit": ("messages", "Change a message of yours."),
     "delete": ("messages", "Delete a message."),
     "react": ("messages", "React to a message."),

@@ -24,7 +24,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print a line of JS
 def rooms_command(face: Face, joined: bool, query: str | None, as_json: bool) -> None:
     """List the rooms you can see: name, kind, members, unread, mentions, topic. A * stands at those you are in."""
     params = {"joined": 1 if joined else None, "query": query}
-    rooms = face.run(lambda connection: _all(connection, "/v1/rooms", "rooms", params))
+    rooms = face.run(lambda connection: all_rows(connection, "/v1/rooms", "rooms", params))
     if as_json:
         for room in rooms:
             face.json(room)
@@ -126,7 +126,7 @@ def invite_command(face: Face, room: str, user: str, role: str | None) -> None:
 def members_command(face: Face, room: str, as_json: bool) -> None:
     """List the members of a room: user name, role, display name."""
     path = f"/v1/rooms/{segment(room)}/members"
-    members = face.run(lambda connection: _all(connection, path, "members", {}))
+    members = face.run(lambda connection: all_rows(connection, path, "members", {}))
     if as_json:
         for member in members:
             face.json(member)
@@ -143,8 +143,8 @@ def _member(face: Face, method: str, room: str, user: str, body: object = None) 
     face.run(work)
 
 
-async def _all(connection: Connection, path: str, name: str, params: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return all pages of a list."""
+async def all_rows(connection: Connection, path: str, name: str, params: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return all pages of a list. Raises ChatError."""
     rows: list[dict[str, Any]] = []
     params = {key: value for key, value in params.items() if value is not None} | {"limit": 200}
     while True:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from dchat_client.cli import admin
+from dchat_client.cli.bar import WIDTH
 from tests.unit.client.conftest import Dchat
 from tests.unit.client.fake_server import FakeServer
 
@@ -262,5 +263,5 @@ def test_the_documents_name_every_command_and_option() -> None:
 def test_the_bar_is_full_at_the_end_and_never_more() -> None:
     assert admin._bar({"seq": 50, "head": 100}).startswith("[" + "#" * 15 + "." * 15 + "]  50%")
     for progress in ({"seq": 9, "head": 3}, {"seq": 3, "head": 3}):
-        assert "#" * admin.BAR + "] 100%" in admin._bar(progress)
+        assert "#" * WIDTH + "] 100%" in admin._bar(progress)
     assert admin._bar({"seq": 0, "head": 0}).startswith("[.")
