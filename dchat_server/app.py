@@ -18,7 +18,6 @@ from aiohttp import web
 
 from dchat_server import __version__, backends
 from dchat_server.accounts import Accounts
-from dchat_server.adapters.metered_archive import BOUNDS_S
 from dchat_server.adapters.redis_feed import RedisFeed, position_at
 from dchat_server.adapters.redis_limits import RedisLimits
 from dchat_server.adapters.redis_slots import RedisSlotStore
@@ -112,7 +111,9 @@ async def running_worker(config: Config, redis_url: str, name: str) -> AsyncIter
             max_streams=stream_limit(config),
         )
         me = Member(name, address_of(config), __version__, int(time.time() * 1000), 0)
-        cluster = Cluster(me, worker, parts.leadership, parts.board, leading=lambda: parts.leader.state)
+        cluster = Cluster(
+            me, worker, parts.leadership, parts.board, leading=lambda: parts.leader.state, kinds=config.kinds
+        )
         dashboards = Dashboards(
             cluster, is_revoked=accounts.is_revoked, dead_among=accounts.dead_among, ping_s=config.ping_interval_s
         )
@@ -160,7 +161,6 @@ def figures_of(parts: Backends, cluster: Cluster, dashboards: Dashboards) -> Fig
         retention=parts.retention.facts,
         restored_rooms=lambda: parts.restorer.restored,
         reads=parts.metered.watches,
-        read_bounds_s=BOUNDS_S,
         rebalanced=lambda: parts.rebalance.ordered,
         dashboards=lambda: dashboards.count,
         loop_lag_s=lambda: cluster.facts.loop_lag_ms / 1000,

@@ -44,7 +44,8 @@ SHED_MOST_SHARE = 0.5
 
 class Cluster:
     """One worker's view of the cluster and its part in it. `start` once, `stop` once; `on_control` gets every control
-    entry of the feed. `leading` says how far this worker has come as the leader, see `leader.Leader.state`."""
+    entry of the feed. `leading` says how far this worker has come as the leader, see `leader.Leader.state`; `kinds` is
+    what this worker's parts are, see `Config.kinds`."""
 
     def __init__(
         self,
@@ -54,7 +55,9 @@ class Cluster:
         board: Board,
         *,
         leading: Callable[[], str] = lambda: "following",
+        kinds: Mapping[str, str],
     ) -> None:
+        self._kinds = kinds
         self.me, self.leadership, self.board = me, leadership, board
         self._work = work
         self._gauge = Gauge(me, work, leading=leading)
@@ -197,6 +200,7 @@ class Cluster:
             heard=heard,
             heads=[(place.epoch, place.offset) for place in positions],
             log_alive=self._work.pump.alive,
+            kinds=self._kinds,
         )
 
     async def knows(self, worker: str) -> bool | None:

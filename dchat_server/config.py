@@ -193,6 +193,17 @@ class Config:
         return self.redis_url is None
 
     @property
+    def kinds(self) -> dict[str, str]:
+        """What the message log, the election and the archive are, each in a word or two."""
+        scheme = "" if self.redis_url is None else self.redis_url.partition(":")[0].partition("+")[2]
+        shared = {"": "redis", "cluster": "redis cluster", "sentinel": "sentinel"}[scheme]
+        return {
+            "log": "embedded" if self.embedded else shared,
+            "election": "file" if self.zookeeper is None else "zookeeper",
+            "archive": "sqlite" if self.dynamodb_table is None else "dynamodb",
+        }
+
+    @property
     def reuse_port(self) -> bool:
         """Whether several workers listen on the same port."""
         return self.workers > 1 and not self.port_per_worker

@@ -19,7 +19,7 @@ import structlog
 
 from dchat_server.cluster import Cluster
 from dchat_server.drain import SPREAD_MS, reconnect_frame
-from dchat_server.errors import ChatError
+from dchat_server.errors import ChatError, is_error
 from dchat_server.model import iso
 from dchat_server.wire import Frame, control_frame, sse
 
@@ -215,18 +215,26 @@ def stats_of(snapshot: Mapping[str, Any]) -> dict[str, Any]:
         "time": snapshot["at"],
         "messages_per_s": _sum(rows, "messages_per_s"),
         "deliveries_per_s": _sum(rows, "deliveries_per_s"),
+        "errors_per_s": _sum(rows, "errors_per_s"),
+        "refused_per_s": round(sum(rate for code, rate in snapshot["refused"].items() if not is_error(code)), 1),
+        "refused": snapshot["refused"],
+        "latency": snapshot["latency"],
         "streams": _sum(rows, "streams"),
-        "workers": [{name: row[name] for name in _SHORT} for row in snapshot["workers"]],
+        "workers": [{name: row[name] for name in IN_SHORT} for row in snapshot["workers"]],
         "leader": snapshot["leader"],
         "election": snapshot["election"]["state"],
         "log": snapshot["log"]["state"],
         "archive": archive["state"],
         "lag": {"messages": archive["lag_messages"], "seconds": archive["lag_s"]},
+        "parts": snapshot["parts"],
         "errors": snapshot["errors"],
     }
 
 
-_SHORT = ("worker", "alive", "draining", "streams", "messages_per_s", "deliveries_per_s", "loop_lag_ms")
+IN_SHORT = (
+    *("worker", "address", "version", "uptime_s", "alive", "draining", "streams", "messages_per_s", "deliveries_per_s"),
+    *("errors_per_s", "send_p99_ms", "loop_lag_ms", "memory_bytes", "leading", "heard_ms"),
+)
 
 
 def _sum(rows: Iterable[Mapping[str, Any]], name: str) -> float:

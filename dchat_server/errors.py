@@ -64,6 +64,11 @@ _ROWS = (
 FAILURES: dict[str, Failure] = {row.code: row for row in _ROWS}
 
 
+def is_error(code: str) -> bool:
+    """True for a failure that is the server's own and not the client's."""
+    return code in FAILURES and FAILURES[code].status >= 500
+
+
 class ChatError(Exception):
     """A failure a client is told about. `detail` is a sentence for a person; it never holds a secret."""
 

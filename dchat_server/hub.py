@@ -1,4 +1,4 @@
-"""The hub: from one worker's log reader to all its open streams. Pure: no sockets, no clock, no tasks.
+"""The hub: from one worker's log reader to all its open streams. Pure: no sockets, no tasks, no clock but `trail`'s.
 
 Theory of operation
 -------------------
@@ -31,6 +31,7 @@ import orjson
 
 from dchat_server import wire
 from dchat_server.cursor import Cursor, LiveCursor
+from dchat_server.latency import Trail
 from dchat_server.model import Control, Event, Position
 from dchat_server.ports import Batch
 from dchat_server.stream import CLOSED, LIVE, LIVE_LINES, REPLAYING, Channel, Stream
@@ -57,6 +58,8 @@ class Hub:
         self.count = 0
         self.delivered = 0
         self.closed_slow = 0
+        self.trail = Trail()
+        """How long it takes from a send's request to here."""
         self.shard_of, self._on_control = shard_of, on_control
         self._channels: dict[str, Channel] = {}
         self._users: dict[str, list[Stream]] = {}
@@ -172,8 +175,13 @@ class Hub:
             channel = touched[0]
             frames, channel.pending = channel.pending, []
             self._deliver(channel.streams, frames, cursor)
-            self._sweep_empty(touched)
-            return
+        else:
+            self._deliver_shares(touched, cursor)
+        self.trail.passed(touched)
+        self._sweep_empty(touched)
+
+    def _deliver_shares(self, touched: Sequence[Channel], cursor: bytes) -> None:
+        """To each stream of several channels, its share of their events in one write."""
         shares: dict[Stream, list[list[Frame]]] = {}
         for channel in touched:
             frames, channel.pending = channel.pending, []
@@ -188,7 +196,6 @@ class Hub:
             groups.setdefault(tuple(map(id, parts)), []).append(stream)
         for streams in groups.values():
             self._deliver(streams, [item for part in shares[streams[0]] for item in part], cursor)
-        self._sweep_empty(touched)
 
     def _deliver(self, streams: list[Stream], frames: list[Frame], cursor: bytes) -> None:
         data = wire.sse(frames, cursor)
@@ -223,6 +230,7 @@ class Hub:
             self._touched.append(channel)
         channel.pending.append(frame)
         channel.seq = max(channel.seq, seq)
+        channel.last = seq
 
     def _member(self, event: Event, frame: Frame, shard: int, position: Position) -> None:
         """A membership event: who comes in sees it, who goes sees it as the last thing."""
@@ -292,6 +300,7 @@ class Hub:
         of rooms that had more: what the window holds behind `position`, what was acknowledged, what was replayed. A
         room of which none of that says anything is told when something may have been lost."""
         self.flush()
+        self.trail.forget()
         window = self.windows[shard]
         # A server that lost everything goes on far above all offsets there were: which of those are gone, only the
         # rooms' heads say.
@@ -322,16 +331,21 @@ class Hub:
     def overtaken(self, shard: int, position: Position) -> None:
         """The feed moved on without this worker: everybody resumes by cursor, from the room logs."""
         self.flush()
+        self.trail.forget()
         self.windows[shard] = Window(position)
         self.cursor.move(shard, position)
         for stream in self.streams():
             self.close(stream, wire.control_frame("reconnect", after_ms=0))
 
-    def saw(self, room: str, seq: int) -> None:
-        """A send of this worker was acknowledged with `seq`: should it be lost, streams here must be told."""
+    def saw(self, room: str, seq: int, began: float | None = None) -> None:
+        """A send of this worker was acknowledged with `seq`: should it be lost, streams here must be told. `began`:
+        when its request was there, by the monotonic clock."""
         channel = self._channels.get(room)
-        if channel is not None and seq > channel.seq:
-            channel.seq = seq
+        if channel is not None:
+            if seq > channel.seq:
+                channel.seq = seq
+            if began is not None and began >= self.trail.due:
+                self.trail.sent(channel, seq, began)
 
     # --- channels --------------------------------------------------------------------------------------------------
 

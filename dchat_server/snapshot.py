@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dchat_server.latency import WINDOW_S, merged, summary_ms
 from dchat_server.model import iso
 from dchat_server.ports_cluster import Leader, Leadership, Member
 
@@ -41,6 +43,7 @@ def picture(
     heard: Heard,
     heads: Sequence[tuple[int, int]],
     log_alive: bool,
+    kinds: Mapping[str, str],
 ) -> dict[str, Any]:
     """The answer of `GET /v1/cluster`."""
     errors = []
@@ -52,7 +55,11 @@ def picture(
         errors.append({"part": "log", "detail": "This worker cannot read the message log."})
     leader = leader_of(leadership, heard.report)
     report = heard.report
-    workers = _workers(me, mine, leadership.members, heard.board, now_ms)
+    said = {**(heard.board or {}), me.worker: mine}
+    workers = _workers(said, leadership.members, heard.board is not None, now_ms)
+    archive = _archive(leader, report, heard, [row["leading"] for row in workers if row["alive"] is not False])
+    log_state = "ok" if log_alive else "unavailable"
+    states = {"log": log_state, "election": leadership.state, "archive": archive["state"]}
     return {
         "at": iso(now_ms),
         "worker": me.worker,
@@ -60,29 +67,30 @@ def picture(
         "election": {"state": leadership.state},
         "workers": workers,
         "log": {
-            "state": "ok" if log_alive else "unavailable",
+            "state": log_state,
             "shards": [{"shard": at, "epoch": epoch, "head": head} for at, (epoch, head) in enumerate(heads)],
         },
-        "archive": _archive(leader, report, heard, [row["leading"] for row in workers if row["alive"] is not False]),
+        "archive": archive,
+        "parts": {part: {"kind": kinds[part], "state": state} for part, state in states.items()},
+        "latency": _latency(said.values()),
+        "refused": _refused(said.values()),
         "errors": errors,
     }
 
 
 def _workers(
-    me: Member,
-    mine: Mapping[str, Any],
+    said: Mapping[str, Mapping[str, Any]],
     members: Sequence[Member] | None,
-    board: Mapping[str, Mapping[str, Any]] | None,
+    heard: bool,
     now_ms: int,
 ) -> list[dict[str, Any]]:
-    said = {**(board or {}), me.worker: mine}
     there = {member.worker: member for member in members or ()}
     rows = []
     for worker in sorted(said.keys() | there.keys()):
         member, facts = there.get(worker), said.get(worker)
         # Who speaks is alive, whatever ZooKeeper thinks of its session; who is silent is not, unless nobody is heard.
         alive: bool | None = facts is not None
-        if facts is None and board is None:
+        if facts is None and not heard:
             alive = None
         known: Mapping[str, Any] = facts or {}
         started_at = int(known.get("started_at") or (member.started_at if member else now_ms))
@@ -105,8 +113,24 @@ def _workers(
 
 _TOLD = (
     *("draining", "log_reader_alive", "messages", "deliveries", "messages_per_s", "deliveries_per_s"),
-    *("loop_lag_ms", "memory_bytes", "leading"),
+    *("errors_per_s", "send_p99_ms", "loop_lag_ms", "memory_bytes", "leading"),
 )
+
+
+def _latency(said: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """How long things took on all workers together: of their histograms' sum, as percentiles have none."""
+    told = list(said)
+    return {"window_s": WINDOW_S} | {
+        f"{what}_ms": summary_ms(merged(facts.get(what, ()) for facts in told)) for what in ("send", "delivery")
+    }
+
+
+def _refused(said: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """Problems that all workers answer a second, by code."""
+    total: Counter[str] = Counter()
+    for facts in said:
+        total.update(facts.get("refused", {}))
+    return {code: round(rate, 2) for code, rate in sorted(total.items()) if rate}
 
 
 def _archive(

@@ -75,7 +75,7 @@ class Stream:
 class Channel:
     """A room as this worker's streams see it."""
 
-    __slots__ = ("dead", "name", "pending", "public", "seq", "shard", "streams")
+    __slots__ = ("dead", "last", "name", "pending", "public", "seq", "shard", "streams")
 
     def __init__(self, name: str, shard: int, public: bool) -> None:
         self.name, self.shard, self.public = name, shard, public
@@ -83,7 +83,9 @@ class Channel:
         self.dead = 0
         self.pending: list[Frame] = []
         self.seq = 0
-        """The newest seq that went out here."""
+        """The newest seq that went out here, or was acknowledged here to its sender."""
+        self.last = 0
+        """The newest seq whose event was put here."""
 
     def live(self) -> list[Stream]:
         return [stream for stream in self.streams if stream.mode != CLOSED]

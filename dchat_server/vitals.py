@@ -1,13 +1,16 @@
-"""What a worker says of itself once a second, read off its own counters: nothing on the hot path counts for it."""
+"""What a worker says of itself once a second, read off its own counters and histograms."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from dchat_server.errors import FAILURES, is_error
 from dchat_server.hub import Hub
+from dchat_server.latency import Histogram, Recent, Sparse, percentile_ms
 from dchat_server.ports_cluster import Member
 from dchat_server.publish import Publisher
 from dchat_server.pump import Pump
@@ -17,6 +20,8 @@ class Work(Protocol):
     """What this process serves; `http.worker.Worker` is one."""
 
     draining: bool
+    refused: Counter[str]
+    sends: Histogram
 
     @property
     def hub(self) -> Hub: ...
@@ -43,6 +48,13 @@ class Facts:
     deliveries: int
     messages_per_s: float
     deliveries_per_s: float
+    errors_per_s: float
+    refused: Mapping[str, float]
+    """Problems answered a second, by code, the errors among them; only those that there were."""
+    send: Sparse
+    delivery: Sparse
+    """What took how long in the last `latency.WINDOW_S`."""
+    send_p99_ms: float | None
     loop_lag_ms: float
     memory_bytes: int | None
     leading: str
@@ -64,25 +76,28 @@ class Gauge:
     ) -> None:
         self._me, self._work, self._clock, self._leading = me, work, clock, leading
         self._began = self._before_at = clock()
-        self._before = (0, 0)
+        self._before: Counter[str] = Counter()
+        self._send = Recent(work.sends, self._began)
+        self._delivery = Recent(work.hub.trail.times, self._began)
         self.loop_lag_ms = 0.0
-        self.last = self._read((0.0, 0.0))
+        self.last = self._read({}, (), ())
 
     def look(self) -> Facts:
         """The facts now, for the board. Call it once a second; `last` keeps them."""
         now, counters = self._clock(), self._counters()
         past_s = max(now - self._before_at, 1e-3)
-        rates = tuple(max(0, new - old) / past_s for new, old in zip(counters, self._before, strict=True))
+        rates = {name: count / past_s for name, count in (counters - self._before).items()}
         self._before, self._before_at = counters, now
-        self.last = self._read((rates[0], rates[1]))
+        self.last = self._read(rates, self._send.look(now), self._delivery.look(now))
         self.loop_lag_ms = 0.0
         return self.last
 
-    def _counters(self) -> tuple[int, int]:
-        return self._work.publisher.sent, self._work.hub.delivered
+    def _counters(self) -> Counter[str]:
+        """`messages`, `deliveries`, and what was refused, by code."""
+        work = self._work
+        return Counter({**work.refused, "messages": work.publisher.sent, "deliveries": work.hub.delivered})
 
-    def _read(self, rates: tuple[float, float]) -> Facts:
-        messages, deliveries = self._counters()
+    def _read(self, rates: Mapping[str, float], send: Sparse, delivery: Sparse) -> Facts:
         return Facts(
             address=self._me.address,
             version=self._me.version,
@@ -91,10 +106,15 @@ class Gauge:
             streams=self._work.hub.count,
             draining=self._work.draining,
             log_reader_alive=self._work.pump.alive,
-            messages=messages,
-            deliveries=deliveries,
-            messages_per_s=round(rates[0], 1),
-            deliveries_per_s=round(rates[1], 1),
+            messages=self._work.publisher.sent,
+            deliveries=self._work.hub.delivered,
+            messages_per_s=round(rates.get("messages", 0.0), 1),
+            deliveries_per_s=round(rates.get("deliveries", 0.0), 1),
+            errors_per_s=round(sum(rate for code, rate in rates.items() if is_error(code)), 1),
+            refused={code: round(rate, 2) for code, rate in sorted(rates.items()) if code in FAILURES},
+            send=send,
+            delivery=delivery,
+            send_p99_ms=percentile_ms(send, 0.99),
             loop_lag_ms=round(self.loop_lag_ms, 1),
             memory_bytes=memory_bytes(),
             leading=self._leading(),

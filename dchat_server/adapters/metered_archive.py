@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 import time
-from bisect import bisect_left
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, cast
 
 from dchat_server.errors import ArchiveUnavailable
+from dchat_server.latency import Histogram
 from dchat_server.ports_archive import Archive
 
 T = TypeVar("T")
@@ -16,17 +16,12 @@ READS = ("rooms", "roster", "chunk", "chunks", "chunks_back", "find", "users", "
 BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
-class Watch:
-    """What was measured of one kind of read. `counts` has one more than `BOUNDS_S`: for those that took longer."""
+class Watch(Histogram):
+    """What was measured of one kind of read."""
 
     def __init__(self) -> None:
-        self.counts = [0] * (len(BOUNDS_S) + 1)
-        self.seconds = 0.0
+        super().__init__(BOUNDS_S)
         self.errors = 0
-
-    def note(self, seconds: float) -> None:
-        self.counts[bisect_left(BOUNDS_S, seconds)] += 1
-        self.seconds += seconds
 
 
 class MeteredArchive:

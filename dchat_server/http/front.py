@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from time import monotonic
 
 from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.abc import AbstractStreamWriter
@@ -59,7 +60,7 @@ class Front:
         return await self._ordinary(request)
 
     async def _send(self, request: web.Request, user: str, room: str) -> web.StreamResponse:
-        worker = self._worker
+        worker, began = self._worker, monotonic()
         try:
             body = parse_object(await read_body(request, worker.config.max_body_bytes))
             draft = worker.publisher.draft(user, body)
@@ -72,7 +73,7 @@ class Front:
         except Exception:
             response = mistake(request, worker)
         else:
-            worker.hub.saw(room, sent.seq)
+            worker.acknowledge(room, sent, began)
             if not worker.draining:
                 return Written(_OK if sent.repeated else _CREATED, stored(sent, draft))
             response = web.Response(

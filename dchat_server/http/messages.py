@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import orjson
 from aiohttp import web
@@ -37,13 +38,14 @@ def seq_of(request: web.Request) -> int:
 
 async def post_message(request: web.Request) -> web.StreamResponse:
     """POST /v1/rooms/{room}/messages"""
+    began = time.monotonic()
     who = await principal_of(request, scope="write")
     worker, room = request.app[WORKER], room_of(request)
     if request.content_type == wire.NDJSON:
         return await _post_batch(request, who.user, room)
     draft = worker.publisher.draft(who.user, await read_object(request, worker.config.max_body_bytes))
     sent = await worker.publisher.send(room, draft)
-    worker.hub.saw(room, sent.seq)
+    worker.acknowledge(room, sent, began)
     status = 200 if sent.repeated else 201
     return web.Response(body=stored(sent, draft), status=status, content_type="application/json")
 

@@ -27,9 +27,11 @@ Facts = Callable[[], Mapping[str, Any]]
 class Watch(Protocol):
     """Times of one kind of read; `adapters.metered_archive.Watch` is one."""
 
-    counts: list[int]
+    bounds_s: Sequence[float]
     seconds: float
     errors: int
+
+    def up_to(self, bounds_s: Sequence[float]) -> list[tuple[str, float]]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +52,7 @@ class Figures:
     restored_rooms: Callable[[], int] | None = None
     """Rooms this worker brought back on first touch."""
     reads: Mapping[str, Watch] | None = None
-    read_bounds_s: Sequence[float] = ()
-    """`MeteredArchive.watches` and the bounds of their counts."""
+    """`MeteredArchive.watches`."""
     rebalanced: Callable[[], int] | None = None
     dashboards: Callable[[], int] | None = None
     loop_lag_s: Callable[[], float] | None = None
@@ -166,7 +167,6 @@ class ClusterMetrics(Collector):
         yield self._counter("expired_chunks", "Chunks dropped because of their age.", report["expired_chunks"])
 
     def _reads(self, reads: Mapping[str, Watch]) -> Iterator[Metric]:
-        bounds = [*map(str, self._of.read_bounds_s), "inf"]
         family = HistogramMetricFamily(
             "dchat_archive_read_seconds", "Time the archive took to answer.", labels=["worker", "call"]
         )
@@ -174,8 +174,7 @@ class ClusterMetrics(Collector):
             "dchat_archive_read_errors", "Reads the archive did not answer.", labels=["worker", "call"]
         )
         for call, watch in reads.items():
-            rows = zip(bounds, watch.counts, strict=True)
-            family.add_metric([self._worker, call], _rising(rows), watch.seconds)
+            family.add_metric([self._worker, call], watch.up_to(watch.bounds_s), watch.seconds)
             errors.add_metric([self._worker, call], watch.errors)
         yield from (family, errors)
 

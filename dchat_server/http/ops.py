@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from dchat_server import __version__
@@ -15,6 +15,8 @@ from dchat_server.http.body import answer
 from dchat_server.http.metrics import ClusterMetrics, Figures
 from dchat_server.http.worker import WORKER, Worker
 
+SHOWN_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Of the bounds of `latency.py`: each costs a series."""
 REGISTRY: web.AppKey[CollectorRegistry] = web.AppKey("registry", CollectorRegistry)
 
 
@@ -78,6 +80,18 @@ class WorkerMetrics(Collector):
         for code, count in sorted(worker.refused.items()):
             refused.add_metric([worker.name, code], float(count))
         yield refused
+        times = (
+            ("dchat_send_seconds", "From the request of a message to its answer, where it was stored.", worker.sends),
+            (
+                "dchat_delivery_seconds",
+                "From the request of a message to when this worker's streams were given it; of some of them.",
+                hub.trail.times,
+            ),
+        )
+        for name, text, histogram in times:
+            family = HistogramMetricFamily(name, text, labels=["worker"])
+            family.add_metric([worker.name], histogram.up_to(SHOWN_S), histogram.seconds)
+            yield family
 
 
 def registry_of(worker: Worker, figures: Figures | None = None) -> CollectorRegistry:

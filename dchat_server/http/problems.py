@@ -67,7 +67,9 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        answer = problem_response(ChatError(_OF_AIOHTTP.get(error.status, "invalid_request")))
+        code = _OF_AIOHTTP.get(error.status, "invalid_request")
+        request.app[WORKER].refused[code] += 1
+        answer = problem_response(ChatError(code))
         if isinstance(error, web.HTTPMethodNotAllowed):
             answer.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
         return answer

@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any
 
 from aiohttp import web
@@ -14,6 +15,8 @@ from dchat_server.attach import Opener
 from dchat_server.config import Config
 from dchat_server.history import History
 from dchat_server.hub import Hub
+from dchat_server.latency import Histogram
+from dchat_server.model import Sent
 from dchat_server.publish import Publisher
 from dchat_server.pump import Pump
 from dchat_server.rooms import Rooms
@@ -37,9 +40,17 @@ class Worker:
     draining: bool = False
     refused: Counter[str] = field(default_factory=Counter)
     """Requests refused, by code."""
+    sends: Histogram = field(default_factory=Histogram)
+    """How long sends take that are acknowledged, from the request to the answer."""
     may_take_over: bool = field(default=True)
     """False makes streams ordinary aiohttp responses (for tests, and where a take-over is not possible)."""
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def acknowledge(self, room: str, sent: Sent, began: float) -> None:
+        """A send is about to be answered whose request was there at `began`, by the monotonic clock."""
+        # One that is repeated was delivered long ago.
+        self.hub.saw(room, sent.seq, None if sent.repeated else began)
+        self.sends.note(monotonic() - began)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run `work` as a task that is kept until it ends; `stop` of the worker cancels it."""

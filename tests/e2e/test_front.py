@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import aiohttp
@@ -70,3 +71,21 @@ async def test_a_body_announced_with_expect_is_still_invited(workers: Workers, h
     (ada,), (room,) = await house(http, workers.urls, 1)
     answer = await post(ada, room, b'{"text":"hi"}', PLAIN, Expect="100-continue")
     assert answer.status == 201
+
+
+async def test_sends_are_timed_on_both_ways(workers: Workers, http: aiohttp.ClientSession) -> None:
+    (ada,), (room,) = await house(http, workers.urls, 1)
+
+    async def count() -> int:
+        text = (await ada.ask("GET", "/metrics")).text.decode()
+        (line,) = re.findall(r"^dchat_send_seconds_count\{.*\} (.*)$", text, re.M)
+        return int(float(line))
+
+    before = await count()
+    for content_type in (PLAIN, ROUTED):
+        assert (await post(ada, room, b'{"text":"hi"}', content_type)).status == 201
+        assert await count() == before + 1
+        before += 1
+    assert (await post(ada, room, b'{"text":""}', PLAIN)).status == 400
+    assert (await post(ada, "none", b'{"text":"hi"}', ROUTED)).status == 404
+    assert await count() == before, "what was refused says nothing about how long sends take"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from dchat_server.dashboards import MOST
+from dchat_server.dashboards import IN_SHORT, MOST
 from dchat_server.http.openapi.build import (
     Json,
     Operation,
@@ -63,10 +63,22 @@ _EXAMPLE_WORKER = {
     "deliveries": 730011,
     "messages_per_s": 25.0,
     "deliveries_per_s": 2031.0,
+    "errors_per_s": 0.0,
+    "send_p99_ms": 8.1,
     "loop_lag_ms": 1.2,
     "memory_bytes": 71303168,
     "leading": "leading",
     "heard_ms": 412,
+}
+_EXAMPLE_PARTS = {
+    "log": {"kind": "redis", "state": "ok"},
+    "election": {"kind": "zookeeper", "state": "connected"},
+    "archive": {"kind": "dynamodb", "state": "ok"},
+}
+_EXAMPLE_LATENCY = {
+    "window_s": 10,
+    "send_ms": {"p50": 1.2, "p95": 3.0, "p99": 8.1, "count": 250},
+    "delivery_ms": {"p50": 1.4, "p95": 3.6, "p99": 9.0, "count": 212},
 }
 _EXAMPLE = {
     "at": "2026-11-23T06:06:00.250Z",
@@ -91,6 +103,9 @@ _EXAMPLE = {
         "last_error": None,
         "duties": [{"duty": "compactor", "running": True, "failures": 0, "stuck": False, "last_error": None}],
     },
+    "parts": _EXAMPLE_PARTS,
+    "latency": _EXAMPLE_LATENCY,
+    "refused": {"rate_limited": 3.0},
     "errors": [],
 }
 _STATS = {
@@ -98,23 +113,18 @@ _STATS = {
     "time": "2026-11-23T06:06:00.250Z",
     "messages_per_s": 25.0,
     "deliveries_per_s": 2031.0,
+    "errors_per_s": 0.0,
+    "refused_per_s": 3.0,
+    "refused": {"rate_limited": 3.0},
+    "latency": _EXAMPLE_LATENCY,
     "streams": 812,
-    "workers": [
-        {
-            "worker": "host-71-2f0a",
-            "alive": True,
-            "draining": False,
-            "streams": 812,
-            "messages_per_s": 25.0,
-            "deliveries_per_s": 2031.0,
-            "loop_lag_ms": 1.2,
-        }
-    ],
+    "workers": [{name: _EXAMPLE_WORKER[name] for name in IN_SHORT}],
     "leader": _EXAMPLE_LEADER,
     "election": "connected",
     "log": "ok",
     "archive": "ok",
     "lag": {"messages": 40, "seconds": 3.1},
+    "parts": _EXAMPLE_PARTS,
     "errors": [],
 }
 
@@ -132,24 +142,24 @@ def _known(schema: Json) -> Json:
 
 def schemas() -> Json:
     """What these operations answer, by name."""
-    worker_row = {
+    worker = {
         "worker": text("Its id: one process, never used again."),
-        "alive": _known(flag("It said something within 10 s; null when nobody can be heard.")),
-        "draining": _known(flag("It takes no streams.")),
-        "streams": _known(whole("Open streams.")),
-        "messages_per_s": _number("Messages it stored, over the last second."),
-        "deliveries_per_s": _number("Events it wrote to streams, over the last second."),
-        "loop_lag_ms": _number("How late its event loop was, at most, in the last second."),
-    }
-    worker_more = {
         "address": _known(text("Where it listens.")),
         "version": _known(text("The server's version.")),
         "started_at": moment("When it started, by its own clock."),
         "uptime_s": _number("For how long it has been running."),
+        "alive": _known(flag("It said something within 10 s; null when nobody can be heard.")),
         "member": _known(flag("The election knows it; null when no ensemble is used or none answers.")),
+        "draining": _known(flag("It takes no streams.")),
         "log_reader_alive": _known(flag("It follows the message log.")),
+        "streams": _known(whole("Open streams.")),
         "messages": _known(whole("Messages it has stored since it started.")),
         "deliveries": _known(whole("Events it has written to streams since it started.")),
+        "messages_per_s": _number("Messages it stored, over the last second."),
+        "deliveries_per_s": _number("Events it wrote to streams, over the last second."),
+        "errors_per_s": _number("Problems with a status of 500 and more that it answered, over the last second."),
+        "send_p99_ms": _number("Of the sends of the last 10 s, what 99 % did not exceed; null when there were none."),
+        "loop_lag_ms": _number("How late its event loop was, at most, in the last second."),
         "memory_bytes": _known(whole("Memory it has resident.")),
         "leading": _known(word(*_LEADING, description="How far it has come as the leader.")),
         "heard_ms": _known(whole("How long ago it said all this.")),
@@ -159,9 +169,9 @@ def schemas() -> Json:
     return {
         "Leader": obj("worker epoch", {"worker": text("The worker that leads."), "epoch": _EPOCH}),
         "ClusterError": obj("part detail", {"part": word("board", "election", "log", "archive"), "detail": text()}),
-        "ClusterWorker": obj(" ".join(worker_row | worker_more), worker_row | worker_more),
+        "ClusterWorker": obj(" ".join(worker), worker),
         "Cluster": obj(
-            "at worker leader election workers log archive errors",
+            "at worker leader election workers log archive parts latency refused errors",
             {
                 "at": moment("When this was put together."),
                 "worker": text("The worker that did."),
@@ -179,8 +189,19 @@ def schemas() -> Json:
                     },
                 ),
                 "archive": ref("ArchiveStanding"),
+                "parts": ref("Parts"),
+                "latency": ref("Latency"),
+                "refused": _refused(),
                 "errors": problems,
             },
+        ),
+        "Parts": _parts(),
+        "Latency": _latency(),
+        "Percentiles": obj(
+            "p50 p95 p99 count",
+            {f"p{share}": {"type": "number", "description": f"{share} % took no longer."} for share in (50, 95, 99)}
+            | {"count": whole("How many were measured.", 1)},
+            "In ms, exact to a quarter of the value.",
         ),
         "ArchiveStanding": _archive_schema(),
         "ElectionState": word(
@@ -188,7 +209,44 @@ def schemas() -> Json:
             description="`suspended`, `lost`: ZooKeeper does not answer or has no quorum. `local`: there is none.",
         ),
         **_room_schemas(),
-        **_event_schemas(obj(" ".join(worker_row), worker_row), leader, problems),
+        **_event_schemas(obj(" ".join(IN_SHORT), {name: worker[name] for name in IN_SHORT}), leader, problems),
+    }
+
+
+def _parts() -> Json:
+    """What the cluster stands on: kinds as the answering worker is configured, states as elsewhere in the answer."""
+    kinds = {
+        "log": (word("embedded", "redis", "redis cluster", "sentinel"), word("ok", "unavailable")),
+        "election": (word("file", "zookeeper"), ref("ElectionState")),
+        "archive": (word("sqlite", "dynamodb"), word(*_ARCHIVE_STATES)),
+    }
+    parts = {part: obj("kind state", {"kind": kind, "state": state}) for part, (kind, state) in kinds.items()}
+    return obj(" ".join(parts), parts, "What the cluster stands on, and how each part is.")
+
+
+def _latency() -> Json:
+    members = {
+        "window_s": {"type": "number", "description": "Measured over so many seconds up to now."},
+        "send_ms": _known(
+            ref("Percentiles")
+            | {"description": "From a message's request to its answer, where it was stored; batches are not measured."}
+        ),
+        "delivery_ms": _known(
+            ref("Percentiles")
+            | {
+                "description": "From a message's request to when the worker that took it had given it to its own "
+                "streams; of one message in 10 ms on each worker."
+            }
+        ),
+    }
+    return obj(" ".join(members), members, "Of all workers together; null: nothing was measured.")
+
+
+def _refused() -> Json:
+    return {
+        "type": "object",
+        "description": "Problems that all workers answered, a second, by `code`; only those that there were.",
+        "additionalProperties": {"type": "number"},
     }
 
 
@@ -314,6 +372,10 @@ def _event_schemas(row: Json, leader: Json, problems: Json) -> Json:
                         "time": ref("Time"),
                         "messages_per_s": {"type": "number"},
                         "deliveries_per_s": {"type": "number"},
+                        "errors_per_s": {"type": "number", "description": "Problems with a status of 500 and more."},
+                        "refused_per_s": {"type": "number", "description": "All other problems."},
+                        "refused": _refused(),
+                        "latency": ref("Latency"),
                         "streams": {"type": "number"},
                         "workers": listed(row),
                         "leader": leader,
@@ -321,6 +383,7 @@ def _event_schemas(row: Json, leader: Json, problems: Json) -> Json:
                         "log": word("ok", "unavailable"),
                         "archive": word(*_ARCHIVE_STATES),
                         "lag": obj("messages seconds", {"messages": _known(whole()), "seconds": _number()}),
+                        "parts": ref("Parts"),
                         "errors": problems,
                     },
                     "Once a second.",

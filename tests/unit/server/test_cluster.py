@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ import pytest
 from dchat_server.adapters.redis_board import RedisBoard
 from dchat_server.cluster import Cluster
 from dchat_server.hub import Hub
+from dchat_server.latency import Histogram
 from dchat_server.model import Control, Position
 from dchat_server.ports_cluster import Leader, Member
 from dchat_server.snapshot import Heard, leader_of, picture
@@ -24,6 +26,7 @@ from tests.fakes import MemoryCluster
 from tests.redis_servers import empty_nodes, redis_server
 
 ME = Member("w1", "10.0.0.1:5000", "1.2.3", 1_764_000_000_000, 0)
+KINDS = {"log": "redis", "election": "zookeeper", "archive": "sqlite"}
 OTHER = Member("w2", "10.0.0.2:5000", "1.2.3", 1_764_000_000_000, 5)
 
 
@@ -58,6 +61,8 @@ class FakeWork:
     pump: Any = field(default_factory=FakePump)
     publisher: Any = field(default_factory=FakePublisher)
     draining: bool = False
+    refused: Counter[str] = field(default_factory=Counter)
+    sends: Histogram = field(default_factory=Histogram)
 
     def streams(self, count: int) -> list[Sink]:
         sinks = [Sink() for _ in range(count)]
@@ -89,7 +94,7 @@ class Stage:
 async def stage(*, started: bool = False) -> AsyncIterator[Stage]:
     work, board = FakeWork(), MemoryBoard(MemoryCluster())
     leadership = FakeLeadership(Leader("w1", 7), [ME, OTHER])
-    cluster = Cluster(ME, work, leadership, board)
+    cluster = Cluster(ME, work, leadership, board, kinds=KINDS)
     if started:
         cluster.start()
     try:
@@ -143,6 +148,41 @@ async def test_rates_are_of_the_time_between_two_looks() -> None:
     now += 1.0
     assert gauge.look().messages_per_s == 0
     assert facts.memory_bytes is None or facts.memory_bytes > 1_000_000
+
+
+def test_errors_and_refusals_are_told_a_second_by_code() -> None:
+    now = 100.0
+    work = FakeWork()
+    work.refused["rate_limited"] = 7  # before anybody looked
+    gauge = Gauge(ME, work, lambda: now)
+    now += 1.0
+    gauge.look()
+    now += 2.0
+    work.refused.update({"rate_limited": 6, "internal": 1, "backend_unavailable": 2, "not_found": 0})
+    facts = gauge.look()
+    assert facts.refused == {"rate_limited": 3.0, "internal": 0.5, "backend_unavailable": 1.0}
+    assert facts.errors_per_s == 1.5
+    now += 1.0
+    facts = gauge.look()
+    assert (facts.refused, facts.errors_per_s) == ({}, 0.0)
+
+
+def test_how_long_things_took_is_told_of_the_last_seconds() -> None:
+    now = 100.0
+    work = FakeWork()
+    gauge = Gauge(ME, work, lambda: now)
+    assert (gauge.last.send, gauge.last.delivery, gauge.last.send_p99_ms) == ((), (), None)
+    now += 1.0
+    work.sends.note(0.004)
+    work.hub.trail.times.note(0.2)
+    facts = gauge.look()
+    assert [count for _, count in (*facts.send, *facts.delivery)] == [1, 1]
+    assert facts.send_p99_ms is not None
+    assert 3.15 <= facts.send_p99_ms <= 4.0
+    for _ in range(12):
+        now += 1.0
+        facts = gauge.look()
+    assert (facts.send, facts.delivery, facts.send_p99_ms) == ([], [], None)
 
 
 # --- being asked ----------------------------------------------------------------------------------------------------
@@ -277,6 +317,35 @@ async def test_one_who_stops_asking_takes_nobodys_answer() -> None:
         assert (await second)["worker"] == "w1"
 
 
+async def test_latencies_and_refusals_of_all_workers_are_put_together() -> None:
+    async with stage() as here:
+        told = await here.cluster.snapshot()
+        assert (told["latency"], told["refused"]) == ({"window_s": 10.0, "send_ms": None, "delivery_ms": None}, {})
+        await here.board.post("w2", {"send": [[10, 98]], "delivery": [[20, 1]], "refused": {"rate_limited": 1.5}})
+        await here.board.post("w3", {"send": [[30, 2]], "refused": {"rate_limited": 0.5, "internal": 1.0}})
+        await here.board.post("w4", {"streams": 3})  # of a version that does not tell these
+        told = await here.cluster.snapshot()
+        send = told["latency"]["send_ms"]
+        assert send["count"] == 100
+        assert send["p50"] == send["p95"] * 50 / 95 or send["p50"] < send["p95"] <= 1.0
+        assert 80.0 < send["p99"] <= 100.0, "the slow worker's two are among the last three of a hundred"
+        assert told["latency"]["delivery_ms"]["count"] == 1
+        assert told["refused"] == {"internal": 1.0, "rate_limited": 2.0}
+        assert told["workers"][0]["errors_per_s"] == 0.0
+        assert told["workers"][-1]["errors_per_s"] is None
+
+
+async def test_each_part_is_told_by_its_kind_and_its_state() -> None:
+    async with stage() as here:
+        here.work.pump.alive, here.leadership.state = False, "suspended"
+        told = await here.cluster.snapshot()
+        assert told["parts"] == {
+            "log": {"kind": "redis", "state": "unavailable"},
+            "election": {"kind": "zookeeper", "state": "suspended"},
+            "archive": {"kind": "sqlite", "state": told["archive"]["state"]},
+        }
+
+
 async def test_how_far_each_shard_was_read_is_told() -> None:
     async with stage() as here:
         told = await here.cluster.snapshot()
@@ -310,7 +379,7 @@ REPORT: dict[str, Any] = {
 def standing(leadership: FakeLeadership, report: dict[str, Any] | None, error: str = "") -> dict[str, Any]:
     heard = Heard(None if error else {}, report, error)
     told = picture(
-        now_ms=1, me=ME, mine={}, leadership=leadership, heard=heard, heads=[], log_alive=True
+        now_ms=1, me=ME, mine={}, leadership=leadership, heard=heard, heads=[], log_alive=True, kinds=KINDS
     )["archive"]  # fmt: skip
     assert isinstance(told, dict)
     return told
@@ -371,6 +440,7 @@ def test_a_worker_that_was_elected_and_cannot_lead_says_why(stalled: str) -> Non
         heard=Heard(board, {**REPORT, "age_ms": 100}),
         heads=[],
         log_alive=True,
+        kinds=KINDS,
     )
     assert told["archive"]["state"] == stalled
 
@@ -398,7 +468,8 @@ async def test_two_workers_on_one_redis_see_each_other_and_one_is_drained() -> N
             leadership = FakeLeadership(None, None)
             mine, other = FakeWork(), FakeWork()
             here, there = (
-                Cluster(me, work, leadership, RedisBoard(nodes)) for me, work in ((ME, mine), (OTHER, other))
+                Cluster(me, work, leadership, RedisBoard(nodes), kinds=KINDS)
+                for me, work in ((ME, mine), (OTHER, other))
             )
             here.start()
             there.start()

@@ -280,6 +280,33 @@ async def test_a_dashboard_gets_hello_stats_every_second_and_pings(here: Here) -
         await the(events, "ping")
 
 
+async def test_sends_deliveries_and_refusals_are_on_the_wall(here: Here) -> None:
+    await here.room("hall", "ada")
+    lines = {"Authorization": "Bearer ada", "Accept": "application/x-ndjson"}
+    async with (
+        watching(here) as events,
+        here.http.get(f"http://127.0.0.1:{here.port}/v1/events", headers=lines) as stream,
+    ):
+        await stream.content.readline()
+        for _ in range(3):
+            assert (await here.call("POST", "/v1/rooms/hall/messages", json={"text": "hi"}))[0] == 201
+            await asyncio.sleep(0.02)  # one in 10 ms is followed to its delivery
+        assert (await here.call("POST", "/v1/rooms/none/messages", json={"text": "hi"}))[0] == 404
+        assert (await here.call("POST", "/v1/rooms/hall/messages", json={"text": ""}))[0] == 400
+        assert (await here.call("GET", "/nowhere"))[0] == 404
+        wanted, refused = {"room_not_found", "invalid_request", "not_found"}, dict[str, float]()
+        stats = await the(events, "stats")
+        while (stats["latency"]["send_ms"] or {}).get("count") != 3 or refused.keys() != wanted:
+            stats = await the(events, "stats")
+            refused |= stats["refused"]
+            assert (stats["refused_per_s"] > 0) == bool(stats["refused"])
+            assert stats["errors_per_s"] == 0
+    assert 1 <= stats["latency"]["delivery_ms"]["count"] <= 3
+    assert stats["workers"][0]["send_p99_ms"] > 0
+    kinds = {part: each["kind"] for part, each in stats["parts"].items()}
+    assert kinds == {"log": "embedded", "election": "file", "archive": "sqlite"}
+
+
 async def test_dashboards_hear_who_comes_and_goes_and_who_leads(here: Here) -> None:
     async with watching(here) as events, watching(here) as others:
         for stream in (events, others):

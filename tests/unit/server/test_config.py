@@ -210,3 +210,18 @@ def test_the_data_folder_follows_the_platforms_custom(monkeypatch):
     assert default_data_dir({**HOME, "XDG_DATA_HOME": "relative"}) == Path("/home/ada/.local/share/dchat")
     monkeypatch.setattr("sys.platform", "darwin")
     assert default_data_dir(HOME) == Path("/home/ada/Library/Application Support/dchat")
+
+
+@pytest.mark.parametrize(
+    ("env", "kinds"),
+    [
+        ({}, ("embedded", "file", "sqlite")),
+        ({"DCHAT_REDIS_URL": "rediss://h:1"}, ("redis", "file", "sqlite")),
+        ({"DCHAT_REDIS_URL": "unix:///run/redis.sock"}, ("redis", "file", "sqlite")),
+        ({"DCHAT_REDIS_URL": "redis+cluster://h:1"}, ("redis cluster", "file", "sqlite")),
+        ({"DCHAT_REDIS_URL": "rediss+sentinel://h:1/m", "DCHAT_ZOOKEEPER": "z:1"}, ("sentinel", "zookeeper", "sqlite")),
+        ({"DCHAT_DYNAMODB_TABLE": "chat"}, ("embedded", "file", "dynamodb")),
+    ],
+)
+def test_what_a_server_stands_on_is_said_in_a_word(env: dict[str, str], kinds: tuple[str, str, str]) -> None:
+    assert tuple(Config.from_env(env).kinds.values()) == kinds

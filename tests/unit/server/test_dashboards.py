@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from dchat_server.dashboards import MAX_WAITING, Dashboard, changes, stats_of
+from dchat_server.dashboards import IN_SHORT, MAX_WAITING, Dashboard, changes, stats_of
 
 
 def seen(*workers: str, leader: str | None = None, board: bool = True, silent: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -71,10 +71,10 @@ async def test_last_words_are_sent_before_the_end() -> None:
 
 
 def test_dead_workers_do_not_count_and_unknown_numbers_are_none() -> None:
-    row = dict.fromkeys(("draining", "streams", "messages_per_s", "deliveries_per_s", "loop_lag_ms"))
+    row = dict.fromkeys(IN_SHORT)
     rows = [
-        {**row, "worker": "w1", "alive": True, "streams": 3, "messages_per_s": 1.25},
-        {**row, "worker": "w2", "alive": False, "streams": 9, "messages_per_s": 9.0},
+        {**row, "worker": "w1", "alive": True, "streams": 3, "messages_per_s": 1.25, "errors_per_s": 0.5},
+        {**row, "worker": "w2", "alive": False, "streams": 9, "messages_per_s": 9.0, "errors_per_s": 9.0},
         {**row, "worker": "w3", "alive": None, "streams": 1},
     ]
     stats = stats_of(
@@ -85,7 +85,11 @@ def test_dead_workers_do_not_count_and_unknown_numbers_are_none() -> None:
             "election": {"state": "local"},
             "log": {"state": "ok"},
             "archive": {"state": "ok", "lag_messages": 1, "lag_s": 2.0},
+            "parts": {},
+            "latency": {},
+            "refused": {"rate_limited": 2.0, "not_found": 1.0, "internal": 0.5},
             "errors": [],
         }
     )
     assert (stats["streams"], stats["messages_per_s"], len(stats["workers"])) == (4, 1.2, 3)
+    assert (stats["errors_per_s"], stats["refused_per_s"]) == (0.5, 3.0), "errors are the server's, refusals the rest"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any
 
@@ -446,6 +447,26 @@ def test_an_acknowledged_send_that_is_lost_before_it_was_read_is_told_as_well(hu
     hub.saw("a1", 3)
     hub.lost(0, Position(7, 1), {"a1": 1})
     assert out.told[-1]["rooms"] == [{"room": "a1", "from": 2, "to": 3}]
+
+
+def test_a_sends_delivery_is_timed_in_one_room_and_in_several(hub: Hub, feed: Feed) -> None:
+    for room in ("a1", "a2", "b1"):
+        stream_in(hub, [room])
+    times = hub.trail.times
+    hub.publish(feed.batch(feed.event("a1")))
+    hub.flush()
+    hub.saw("a1", 1, 0.0)  # its answer comes after its delivery
+    assert sum(times.counts) == 1
+    hub.saw("b1", 1, 50.0)  # and here before
+    hub.saw("nobody-listens", 1, 51.0)
+    hub.saw("a2", 1)
+    assert sum(times.counts) == 1
+    hub.publish(feed.batch(feed.event("a1"), feed.event("a2")))
+    hub.publish(feed.batch(feed.event("b1")))
+    assert sum(times.counts) == 1, "nothing has been written yet"
+    hub.trail._clock = lambda: 50.25
+    hub.flush()
+    assert (sum(times.counts), times.counts[bisect_left(times.bounds_s, 0.25)]) == (2, 1)
 
 
 def test_after_a_loss_the_new_epochs_events_come_as_usual(hub: Hub, feed: Feed) -> None:

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from dchat_server.adapters.metered_archive import BOUNDS_S, MeteredArchive
+from dchat_server.adapters.metered_archive import MeteredArchive
 from dchat_server.compactor import Compactor
 from dchat_server.errors import ArchiveUnavailable
 from dchat_server.http.metrics import ClusterMetrics, Figures
@@ -61,7 +61,6 @@ class Parts:
             retention=Retention(NOBODY, NOBODY, days=1, keep=1).facts,
             restored_rooms=lambda: 3,
             reads=self.archive.watches,
-            read_bounds_s=BOUNDS_S,
             rebalanced=lambda: 40,
             dashboards=lambda: 2,
             loop_lag_s=lambda: 0.25,
