@@ -31,6 +31,8 @@ class Pages:
         """Room → how many of its messages the face has."""
         self._wanted: dict[str, int] = {}
         """Room → how many of its newest messages are to be read."""
+        self._coming: set[str] = set()
+        """Rooms whose newest messages are under way."""
         self._locks: dict[str, asyncio.Lock] = {}
 
     @property
@@ -39,8 +41,8 @@ class Pages:
         return tuple(self._wanted)
 
     def open(self, room: str) -> bool:
-        """Want the room's newest messages. False when the face has them."""
-        if room not in self._shown:
+        """Want the room's newest messages. False when the face has them, or they are coming."""
+        if room not in self._shown and room not in self._coming:
             self._wanted.setdefault(room, PAGE)
         return room in self._wanted
 
@@ -51,9 +53,10 @@ class Pages:
 
     def missed(self, rooms: Iterable[str]) -> list[str]:
         """Something of these rooms (none named: of any) did not come: want anew what is shown of them. Return which."""
-        again = [room for room in (tuple(rooms) or tuple(self._shown)) if room in self._shown]
+        opened = self._shown.keys() | self._coming
+        again = [room for room in (tuple(rooms) or tuple(opened)) if room in opened]
         for room in again:
-            self._wanted[room] = min(max(self._shown[room], PAGE), MOST_RELOADED)
+            self._wanted[room] = min(max(self._shown.get(room, 0), PAGE), MOST_RELOADED)
         return again
 
     async def load(self, room: str) -> None:
@@ -62,11 +65,14 @@ class Pages:
             if needed:
                 # Not wanted while under way: who wants them meanwhile wants them from after that.
                 count = self._wanted.pop(room)
+                self._coming.add(room)
                 try:
                     found = await newest(self._connection, room, count)
                 except BaseException:
                     self._wanted.setdefault(room, count)
                     raise
+                finally:
+                    self._coming.discard(room)
                 self._shown[room] = len(found.messages)
                 self._emit(PageCame(room, found.messages, found.head, found.has_more))
 

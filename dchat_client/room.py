@@ -15,6 +15,9 @@ from dchat_client.updates import Row
 MENTION = re.compile(r"(?<![\w@.-])@([a-z0-9][a-z0-9._-]{0,31})")
 """How the server finds who is called in a text."""
 
+MOST_GONE = 1000
+"""Deletions remembered until the next snapshot; with more, a badge may be wrong until then."""
+
 
 def calls(text: str, user: str) -> bool:
     """Tell whether `text` calls `user` by `@name`."""
@@ -49,6 +52,8 @@ class Room:
         self._unread = 0
         self._mentions = 0
         self._later: list[_Later] = []
+        self._gone: dict[int, int] = {}
+        """Messages of before the snapshot that were deleted after it: which → the seq of the deletion."""
         self.sync(row)
 
     @property
@@ -82,6 +87,9 @@ class Room:
             self.read = _whole(row, "read", self.read)
             self._at, self._unread, self._mentions = head, _whole(row, "unread", 0), _whole(row, "mentions", 0)
             self._later = [later for later in self._later if later.seq > max(head, self.read)]
+            self._gone = {target: seq for target, seq in self._gone.items() if seq > head}
+            for target in self._gone:
+                self._uncount(target)
             if self._posted > head:
                 self.mark(self._posted)
 
@@ -93,6 +101,8 @@ class Room:
             case "message":
                 self.last_ts = str(event.get("ts", ""))
                 self._said(event, seq)
+            case "edit":
+                self._edited(event)
             case "delete":
                 self._deleted(_whole(event, "target", 0), seq)
             case "room":
@@ -120,12 +130,22 @@ class Room:
         elif seq > max(self._at, self.read) and all(later.seq != seq for later in self._later[-8:]):
             self._later.append(_Later(seq, calls(str(event.get("text", "")), self._me)))
 
+    def _edited(self, event: Row) -> None:
+        for later in self._later:
+            if later.seq == event.get("target"):
+                later.mention = calls(str(event.get("text", "")), self._me)
+
     def _deleted(self, target: int, seq: int) -> None:
-        if target <= self.read:
-            return
-        before = len(self._later)
         self._later = [later for later in self._later if later.seq != target]
-        if len(self._later) == before and target <= self._at < seq:
+        if seq > self._at:
+            self._gone[target] = seq
+            if len(self._gone) > MOST_GONE:
+                del self._gone[next(iter(self._gone))]
+            self._uncount(target)
+
+    def _uncount(self, target: int) -> None:
+        """Take a deleted message out of the counts of the snapshot."""
+        if self.read < target <= self._at:
             self._unread = max(0, self._unread - 1)
             self._mentions = min(self._mentions, self._unread)
 

@@ -28,6 +28,8 @@ class Standings:
         """Room → where its marker is to be, and whether that is backwards; while the server is being told."""
         self._moves: dict[str, int] = {}
         """Room → how often its marker was moved or ended being told."""
+        self._heads: dict[str, int] = {}
+        """Room → the newest seq that was counted in the last picture of it."""
         self._skipped: set[str] = set()
         """Rooms whose counts were left out of a picture, and are to be looked at once the marker is told."""
         self._syncing = asyncio.Lock()
@@ -79,7 +81,8 @@ class Standings:
         finally:
             del self._marks[room]
             self._moves[room] = self._moves.get(room, 0) + 1
-        if told is not None and (told[1] or room in self._skipped):
+        # A mark within what was counted leaves a part of it unread; how much, only the server can tell.
+        if told is not None and (told[1] or room in self._skipped or told[0] < self._heads.get(room, 0)):
             await self.look_again(room)
 
     def moved_elsewhere(self, event: Row) -> bool:
@@ -98,7 +101,8 @@ class Standings:
 
     def _checked(self, row: Row, before: dict[str, int]) -> Row:
         """Return the row without its counts when the marker was moved since `before`."""
-        room = str(row.get("room"))
+        room, head = str(row.get("room")), row.get("head")
+        self._heads[room] = head if type(head) is int else 0
         if room not in self._marks and self._moves.get(room, 0) == before.get(room, 0):
             return row
         self._skipped.add(room)

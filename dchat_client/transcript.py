@@ -162,8 +162,9 @@ class Transcript:
     def stored(self, message: Row) -> Line | None:
         """The answer of one's own send. Return the line when it is new here."""
         self._settle(message.get("client_id"), message.get("sender"))
-        if not self.is_loaded or self.find(_seq(message)) is not None:
-            return None
+        seq = _seq(message)
+        if not self.is_loaded or self.find(seq) is not None or (self.has_older and seq < (self.oldest or seq + 1)):
+            return None  # nothing shown, there already, or so late that it belongs to an older page
         return self._insert(_line({**message, "type": "message"}))
 
     # One's own, not stored yet
@@ -192,7 +193,7 @@ class Transcript:
 
     # Bounds
 
-    def trim(self, keep: int = MOST_LINES) -> None:
+    def trim(self, keep: int) -> None:
         """Let the oldest lines go, all but `keep`; they can be had again as pages."""
         if len(self.lines) > keep:
             del self.lines[: len(self.lines) - keep]
@@ -206,9 +207,7 @@ class Transcript:
                 self._settle(line.client_id, line.sender)
 
     def _prepend(self, messages: Iterable[Row], has_more: bool) -> None:
-        oldest = self.oldest
-        older = [_line({**message, "type": "message"}) for message in messages]
-        self.lines[:0] = [line for line in older if oldest is None or line.seq < oldest]
+        self.lines[:0] = [_line({**message, "type": "message"}) for message in messages]
         self.has_older = has_more
 
     def _settle(self, client_id: object, sender: object) -> None:
@@ -238,7 +237,7 @@ class Transcript:
         else:
             self.lines.insert(at, line)
             if len(self.lines) > MOST_LINES + MOST_LINES // 10:
-                self.trim()
+                self.trim(MOST_LINES)
         return line
 
     def _place(self, seq: int) -> int:

@@ -164,6 +164,11 @@ class FakeServer:
                 return web.Response(status=204)
             case ["GET", "v1", "me"]:
                 return web.json_response({"user": self._user(request[USER])})
+            case ["GET", "v1", "sync"]:
+                joined = [name for name in self.rooms if request[USER] in self.members[name]]
+                rooms = [self._room(name, request[USER]) for name in joined]
+                answer = {"user": self._user(request[USER]), "rooms": rooms, "cursor": str(len(self.feed))}
+                return web.json_response(answer)
             case [_, "v1", "cluster", *rest]:
                 return await self._in_cluster(request, rest)
             case ["GET", "v1", "events"]:
@@ -296,7 +301,8 @@ class FakeServer:
         head = len(self.rooms[name])
         members = self.members[name]
         value = {"room": name, **self.details[name], "members": len(members), "joined": user in members}
-        return value | {"head": head, "read": 0, "unread": head, "mentions": 0, "users": list(members)}
+        read = self.read.get(name, 0)
+        return value | {"head": head, "read": read, "unread": head - read, "mentions": 0, "users": list(members)}
 
     def _list(self, request: web.Request) -> web.Response:
         """Pages of two, so that a client that does not turn pages is noticed."""
