@@ -11,10 +11,12 @@ updates.py     what an engine tells a face, as plain values
 chat.py        all that a face shows: pure; room.py one room's counts, transcript.py what is shown of it
 engine.py      what goes on between a face and the server; errands.py, pages.py, standings.py are its parts
 config.py      profiles, folders                 tokens.py    where the sign-in token lies
-bookmark.py    a reader's place, kept in a file  errors.py    what can go wrong, in words
+bookmark.py    a reader's place, kept in a file  unsent.py    own messages, kept until they are sent
+errors.py      what can go wrong, in words
 terminal.py    other people's text made safe to print, colours, widths
 deeds.py       what somebody did in a room, in words
 cli/           `dchat`, the command line: one face over the session; others use the same files
+tui/           `dchat tui`, full screen in a terminal; its docstring says where what is
 """
 
 __version__ = "0.1.0"

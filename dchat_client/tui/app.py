@@ -1,0 +1,539 @@
+"""The terminal client: what the engine tells is drawn, what the person does is asked of the engine.
+
+Theory of operation
+===================
+
+Everything runs in one asyncio loop, Textual's. The engine is a worker in it; what it tells changes the model at once
+(`_emit`), and what has changed is drawn some milliseconds later, all of it together (`_draw`): a thousand events that
+come at once are drawn once. Whatever waits for the network is a worker too; no key waits for it.
+
+Kept in the state folder: drafts half a second after the last key, own messages before they are sent, the rest as it
+changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import signal
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
+from typing import Any
+
+from textual import events, on
+from textual.app import App, ComposeResult
+from textual.containers import Horizontal, Vertical
+
+from dchat_client.chat import Change, Chat
+from dchat_client.config import ConfigError
+from dchat_client.engine import Engine
+from dchat_client.errors import ChatError
+from dchat_client.items import Phase, Status
+from dchat_client.outbox import Entry
+from dchat_client.terminal import clean
+from dchat_client.transcript import Line
+from dchat_client.tui.bars import Ledge, RoomBar, StatusBar
+from dchat_client.tui.composer import Composer
+from dchat_client.tui.dialogs import Help, Question
+from dchat_client.tui.finder import Finder
+from dchat_client.tui.keymap import Where, actions, first_key
+from dchat_client.tui.message_deeds import MessageDeeds
+from dchat_client.tui.notify import Command, concerns, message_of
+from dchat_client.tui.orders import Orders
+from dchat_client.tui.prefs import Kept, Settings
+from dchat_client.tui.roomlist import RoomList
+from dchat_client.tui.view import TranscriptView
+from dchat_client.unsent import UnsentFiles
+from dchat_client.updates import Dropped, Queued, Settled, StatusIs, Update
+
+DRAW_S = 0.02
+TICK_S = 0.5
+AWAY_S = 60.0
+"""Without a key for so long nobody is taken to look at the screen: many terminals do not tell when they lose focus."""
+_THEMES = {"dark": "textual-dark", "light": "textual-light", "terminal": "ansi-dark"}
+
+MakeEngine = Callable[..., Engine]
+"""(emit, drained=…, waiting=…, failed=…) → an engine, as Engine takes them."""
+
+
+class ChatApp(App[int], inherit_bindings=False):
+    """The full-screen client of one account."""
+
+    TITLE = "dchat"
+    ENABLE_COMMAND_PALETTE = False
+    CSS_PATH = "app.tcss"
+
+    def __init__(
+        self,
+        make_engine: MakeEngine,
+        connection: AbstractAsyncContextManager[object],
+        kept: Kept,
+        settings: Settings,
+        unsent: UnsentFiles,
+        *,
+        room: str | None = None,
+        colours: bool = True,
+        keys_file: str = "tui.toml",
+    ) -> None:
+        self.palette_name = settings.theme if colours else "terminal"
+        super().__init__(ansi_color=self.palette_name == "terminal")
+        self.theme = _THEMES[self.palette_name]
+        self.chat = Chat()
+        self.kept, self.settings = kept, settings
+        self.room: str | None = None
+        self._make_engine, self._connection, self._unsent = make_engine, connection, unsent
+        self._wanted_room = room
+        self._keys_file = keys_file
+        places: tuple[Where, ...] = ("everywhere", "input", "messages")
+        self._keys = {where: actions(where, settings.keys) for where in places}
+        self._changes: list[Change] = []
+        self._emitted = 0
+        self._retry_at: float | None = None
+        self._input_at = time.monotonic()
+        self._command = Command(settings.command, self.say) if settings.command else None
+        self._first_sync = True
+        self.orders, self.finder, self.deeds = Orders(self), Finder(self), MessageDeeds(self)
+        self._left_over = unsent.take_over(time.time())
+        self.engine = self._new_engine(*self._left_over)
+
+    def compose(self) -> ComposeResult:
+        """Rooms at the left, the open one at the right, the state below."""
+        with Horizontal(id="main"):
+            yield RoomList(id="rooms")
+            with Vertical(id="room"):
+                yield RoomBar(id="bar")
+                yield TranscriptView(id="view")
+                yield Ledge(id="ledge")
+                yield Composer(id="composer")
+        yield StatusBar(id="status")
+
+    def on_mount(self) -> None:
+        """Begin to talk with the server."""
+        self.rooms_list = self.query_one(RoomList)
+        self.bar, self.ledge = self.query_one(RoomBar), self.query_one(Ledge)
+        self.view, self.composer = self.query_one(TranscriptView), self.query_one(Composer)
+        self.status = self.query_one(StatusBar)
+        self.view.palette_name = self.rooms_list.palette_name = self.ledge.palette_name = self.palette_name
+        self.composer.sources, self.composer.sent = self.finder.sources, lambda: self.kept.sent
+        self.composer.on_send, self.view.on_deed, self.view.on_leave = self._send, self.deeds.do, self.to_input
+        self.view.on_select = self.deeds.show_what_can_be_done
+        self.to_input()
+        self._leave_on_signals()
+        waiting, failed = self._left_over
+        if waiting or failed:
+            self.say(_left_over(len(waiting), len(failed)))
+        self._start()
+        self.set_interval(TICK_S, self._tick)
+
+    def _new_engine(self, waiting: Sequence[Entry], failed: Sequence[Entry]) -> Engine:
+        return self._make_engine(self._emit, drained=self._drained, waiting=waiting, failed=failed)
+
+    def _start(self) -> None:
+        self._talking = self.run_worker(self._talk(self.engine), group="engine")
+
+    async def _talk(self, engine: Engine) -> None:
+        try:
+            async with self._connection:
+                await engine.run()
+        except ChatError as error:
+            self._emit(StatusIs(Status(Phase.OFFLINE, reason=error.detail)))
+            self.say(error.detail + (f" {error.next_step}" if error.next_step else ""), bad=True)
+
+    def ask(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Have something done that waits for the network."""
+        self.run_worker(work, group="asked")
+
+    def say(self, words: str, *, bad: bool = False) -> None:
+        """Show a note for some seconds. Whatever is in it is cleaned here."""
+        self.notify(clean(words), severity="error" if bad else "information", markup=False)
+
+    # What the engine tells
+
+    def _emit(self, update: Update) -> None:
+        if not self._changes:
+            self.set_timer(DRAW_S, self._draw)
+        self._emitted += 1
+        self._changes += self.chat.apply(update, time.monotonic())
+        if isinstance(update, Queued | Settled | Dropped):
+            self._keep_unsent()
+        if isinstance(update, StatusIs):
+            left_s = update.status.retry_in_s
+            self._retry_at = None if left_s is None else time.monotonic() + left_s
+
+    async def _drained(self) -> None:
+        """Let keys and drawing have their turn while much comes at once."""
+        if self._emitted >= 50:
+            self._emitted = 0
+            await asyncio.sleep(0)
+
+    def _keep_unsent(self) -> None:
+        try:
+            self._unsent.keep(*self.engine.unsent)
+        except ConfigError as error:
+            self.say(f"What is not sent cannot be kept: {error}", bad=True)
+
+    def _draw(self) -> None:
+        changes, self._changes = self._changes, []
+        kinds = {change.kind for change in changes}
+        if "rooms" in kinds:
+            self._rooms_changed()
+        here = [change for change in changes if change.room == self.room]
+        lines: list[Line | None] = [change.line for change in here if change.kind == "lines"]
+        paged = any(change.kind == "page" for change in here)
+        if lines or paged:
+            self._note_unread(lines)
+            self.view.redraw([*lines, None] if paged else lines)
+            if paged and self.chat.transcript(self.room or "").unread_after is not None:
+                self.view.go_to_unread()
+        for change in changes:
+            if change.kind == "alert" and change.line is not None:
+                self._alert(change)
+            elif change.kind == "problem" and change.problem is not None:
+                error = change.problem.error
+                self.say(f"{change.problem.what}: {error.detail}", bad=True)
+        self._mark_seen()
+        self.draw_rooms()
+        self._draw_status()
+
+    def _rooms_changed(self) -> None:
+        """Open a room if none is, or the open one is none of ours any more."""
+        if self._first_sync and self.chat.me:
+            self._first_sync = False
+            wanted, self._wanted_room = self._wanted_room, None
+            if wanted is not None and wanted not in self.chat.rooms:
+                self.ask(self.orders.join(wanted))
+                return
+            self.open_room(wanted or self._room_to_begin_with())
+        elif self.room is None or self.room not in self.chat.rooms:
+            self.open_room(self._room_to_begin_with())
+
+    def _room_to_begin_with(self) -> str | None:
+        if self.kept.room in self.chat.rooms:
+            return self.kept.room
+        rooms = self.chat.ordered()
+        return next((room.name for room in rooms if room.unread), rooms[0].name if rooms else None)
+
+    # The open room
+
+    def open_room(self, name: str | None) -> None:
+        """Show a room and what was being written in it."""
+        if name == self.room:
+            self.to_input()
+            return
+        self.keep_draft()
+        begun = self.composer.text if self.room is None else ""
+        if self.room is not None:
+            self.chat.transcript(self.room).unread_after = None
+        self.room = name
+        self.deeds.forget_purpose()
+        transcript = self.chat.transcript(name or "")
+        room = self.chat.rooms.get(name or "")
+        if name is not None:
+            with suppress(ConfigError):
+                self.kept.set_room(name)
+            transcript.unread_after = room.read if room is not None and room.unread else None
+            self.ask(self.engine.open_room(name))
+            if name not in self.chat.members:
+                self.ask(self.engine.members(name))
+        self.view.show(transcript, self.chat.me)
+        self.view.go_to_unread()
+        self.composer.put(self.kept.draft(name or "") or begun)
+        self.to_input()
+        self._mark_seen()
+        self.draw_rooms()
+
+    def level(self, room: str) -> str:
+        """Return what the room notifies of."""
+        return self.kept.level(room) or self.settings.notify
+
+    def draw_rooms(self) -> None:
+        """Draw the list of rooms and the bar of the open one."""
+        rooms = self.chat.ordered()
+        levels = {room.name: self.level(room.name) for room in rooms}
+        drafts = frozenset(self.kept.rooms_with_draft() - {self.room or ""})
+        self.rooms_list.show(rooms, opened=self.room, drafts=drafts, levels=levels)
+        room = self.chat.rooms.get(self.room or "")
+        self.bar.show(room, levels.get(room.name, "") if room else "", self.palette_name)
+
+    @property
+    def is_looked_at(self) -> bool:
+        """Somebody sees the end of the open room, as far as one can know."""
+        is_here = self.app_focus and len(self.screen_stack) == 1
+        return is_here and self.view.is_at_end and time.monotonic() - self._input_at < AWAY_S
+
+    def _note_unread(self, lines: list[Line | None]) -> None:
+        """Draw the line above what comes while nobody looks."""
+        transcript = self.chat.transcript(self.room or "")
+        first = next((line for line in lines if line is not None and line.kind == "message"), None)
+        if first is None or transcript.unread_after is not None or self.is_looked_at or not first.seq:
+            return
+        if first.sender != self.chat.me and first.seq == transcript.newest:
+            transcript.unread_after = first.seq - 1
+
+    def _mark_seen(self) -> None:
+        room = self.chat.rooms.get(self.room or "")
+        if room is None or self.deeds.holds_unread or not self.is_looked_at:
+            return
+        transcript = self.chat.transcript(room.name)
+        if transcript.is_loaded and not transcript.is_stale and room.read < transcript.newest:
+            self.engine.mark_read(room.name, transcript.newest)
+
+    def _alert(self, change: Change) -> None:
+        room, line, why = change.room or "", change.line, change.why or "message"
+        if line is None or not concerns(self.level(room), why) or (room == self.room and self.is_looked_at):
+            return
+        if self.settings.bell:
+            self.bell()
+        if self._command is not None:
+            self._command.run(message_of(line, room), why)
+
+    # Writing
+
+    def to_input(self) -> None:
+        """Write. At once, not when Textual finds time: the next key is for the input."""
+        self.screen.set_focus(self.composer)
+
+    def _send(self, text: str) -> bool:
+        was_editing = self.deeds.is_editing
+        if not self.orders.take(text):
+            return False
+        with suppress(ConfigError):
+            self.kept.add_sent(text)
+            if self.room is not None and not was_editing:
+                self.kept.keep_draft(self.room, "")
+        return True
+
+    def keep_draft(self) -> None:
+        """Keep what is being written, unless it is another text of an old message."""
+        if self.room is not None and not self.deeds.is_editing:
+            try:
+                self.kept.keep_draft(self.room, self.composer.text)
+            except ConfigError as error:
+                self.say(f"The draft cannot be kept: {error}", bad=True)
+
+    @on(Composer.Completing)
+    def _completing(self, event: Composer.Completing) -> None:
+        self.ledge.show_options(event.options, event.chosen)
+
+    @on(Ledge.Picked)
+    def _picked(self, event: Ledge.Picked) -> None:
+        self.composer.choose(event.index)
+        self.to_input()
+
+    @on(Composer.Hint)
+    def _hint(self, event: Composer.Hint) -> None:
+        self.say(f"{first_key('quit', self.settings.keys)} quits." if event.words == "quit" else event.words)
+
+    @on(Composer.LeftOff)
+    def _left_off(self) -> None:
+        self.deeds.leave_off()
+
+    # The messages
+
+    @on(TranscriptView.Older)
+    def _older(self) -> None:
+        self.ask(self._load_older())
+
+    async def _load_older(self) -> None:
+        transcript = self.chat.transcript(self.room or "")
+        if transcript.oldest is not None and transcript.has_older:
+            await self.engine.older(transcript.room, transcript.oldest)
+        self.set_timer(DRAW_S * 2, self.view.older_came)  # after it was drawn, or it would be asked for at once again
+
+    @on(TranscriptView.Wanted)
+    def _wanted(self, event: TranscriptView.Wanted) -> None:
+        self.ask(self.finder.go_to(event.seq))
+
+    @on(TranscriptView.Seen)
+    def _seen(self) -> None:
+        self._mark_seen()
+
+    @on(RoomList.Opened)
+    def _opened(self, event: RoomList.Opened) -> None:
+        self.open_room(event.room)
+
+    # Keys
+
+    def action_switch_room(self) -> None:
+        """Find a room."""
+        self.finder.switch_room()
+
+    def action_next_unread(self) -> None:
+        """Open the next room with something unread."""
+        rooms = [room for room in self.chat.ordered() if room.unread and room.name != self.room]
+        rooms.sort(key=lambda room: not (room.mentions or room.kind == "dm"))
+        self.open_room(rooms[0].name) if rooms else self.say("Nothing is unread.")
+
+    def action_next_room(self) -> None:
+        """Open the room below."""
+        self._go_by(1)
+
+    def action_previous_room(self) -> None:
+        """Open the room above."""
+        self._go_by(-1)
+
+    def _go_by(self, step: int) -> None:
+        names = [room.name for room in self.chat.ordered()]
+        if names:
+            at = names.index(self.room) + step if self.room in names else 0
+            self.open_room(names[at % len(names)])
+
+    def action_scroll_older(self) -> None:
+        """Read back."""
+        self.view.action_scroll_older()
+
+    def action_scroll_newer(self) -> None:
+        """Read on."""
+        self.view.action_scroll_newer()
+
+    def action_scroll_oldest(self) -> None:
+        """Go to the oldest message loaded."""
+        self.view.action_scroll_oldest()
+
+    def action_scroll_newest(self) -> None:
+        """Go to the end."""
+        self.view.action_scroll_newest()
+
+    def action_select_message(self) -> None:
+        """Select a message."""
+        self.screen.set_focus(self.view)
+        self.view.select_last()
+
+    def action_toggle_rooms(self) -> None:
+        """Show or hide the list of rooms."""
+        self.rooms_list.display = not self.rooms_list.display
+
+    def action_search(self) -> None:
+        """Search in the open room."""
+        self.finder.search("")
+
+    def action_members(self) -> None:
+        """Show who is in the open room."""
+        self.finder.members()
+
+    def action_notify_level(self) -> None:
+        """Change what the open room notifies of."""
+        self.orders.next_level()
+
+    def action_reconnect(self) -> None:
+        """Connect again now, also when it was given up."""
+        if self._talking.is_running:
+            self.engine.reconnect()
+            return
+        self.engine = self._new_engine(*self.engine.unsent)
+        self._start()
+        if self.room is not None:
+            self.ask(self.engine.open_room(self.room))
+
+    def action_help(self) -> None:
+        """Show keys and commands."""
+        self.push_screen(Help(self.settings.keys, self._keys_file))
+
+    async def action_quit(self) -> None:
+        """Quit; with messages that are not sent, after a question."""
+        waiting, _ = self.engine.unsent
+        if not waiting:
+            self._leave()
+            return
+        many = "One message is" if len(waiting) == 1 else f"{len(waiting)} messages are"
+        detail = "What is not sent is kept, and sent when you start dchat tui again."
+        self.push_screen(Question(f"{many} not sent yet. Quit?", detail, yes="quit"), self._leave_if)
+
+    def _leave_if(self, yes: bool | None) -> None:
+        if yes:
+            self._leave()
+
+    def _leave(self) -> None:
+        self.keep_draft()
+        self._keep_unsent()
+        self.exit(0)
+
+    def _leave_on_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGTERM, signal.SIGHUP):
+            # Not on every system, nor outside the main thread; then the screen is left as it is.
+            with suppress(NotImplementedError, RuntimeError, ValueError):
+                loop.add_signal_handler(name, self._leave)
+
+    async def on_unmount(self) -> None:
+        """End what runs beside."""
+        if self._command is not None:
+            await self._command.close()
+
+    # The clock
+
+    def _tick(self) -> None:
+        self.keep_draft()
+        if self.room is not None:
+            self.ledge.show_typing(self.chat.typing(self.room, time.monotonic()))
+        if self.chat.status.phase is Phase.RECONNECTING:
+            self._draw_status()
+
+    def _draw_status(self) -> None:
+        left_s = None if self._retry_at is None else self._retry_at - time.monotonic()
+        gap = any(transcript.is_stale for transcript in self.chat.transcripts.values())
+        keys = self.settings.keys
+        hints = f"{first_key('switch_room', keys)} rooms  {first_key('help', keys)} help"
+        waiting = sum(
+            line.sending is not None for transcript in self.chat.transcripts.values() for line in transcript.pending
+        )
+        self.status.show(
+            self.chat.status, left_s=left_s, gap=gap, waiting=waiting, hints=hints, theme=self.palette_name
+        )
+
+    # What Textual tells
+
+    async def on_event(self, event: events.Event) -> None:
+        """Do what a key says, here and now, unless a dialog is open; see keymap.py."""
+        if isinstance(event, events.InputEvent):
+            was_away = time.monotonic() - self._input_at >= AWAY_S
+            self._input_at = time.monotonic()
+            if was_away:
+                self._mark_seen()
+        if isinstance(event, events.Key | events.Paste) and not event.is_forwarded and len(self.screen_stack) == 1:
+            self.app_focus = True
+            if isinstance(event, events.Paste):
+                self.to_input()
+                self.composer.write(event.text)
+            else:
+                await self._press(event)
+            return
+        await super().on_event(event)
+
+    async def _press(self, event: events.Key) -> None:
+        """Do what the key is for where one is, else what it is for everywhere, else write it."""
+        on_messages = self.focused is self.view and self.view.selected is not None
+        here, keys = (self.view, self._keys["messages"]) if on_messages else (self.composer, self._keys["input"])
+        for owner, names in ((here, keys), (self, self._keys["everywhere"])):
+            for key in (event.key, *event.aliases):
+                if key in names:
+                    done = getattr(owner, f"action_{names[key]}")()
+                    if inspect.isawaitable(done):
+                        await done
+                    return
+        if not on_messages and event.is_printable and event.character is not None:
+            self.to_input()
+            self.composer.write(event.character)
+
+    def on_app_focus(self) -> None:
+        """Back at this terminal: what is in sight is read."""
+        self._mark_seen()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """In a narrow terminal the messages need the room of the list."""
+        self.set_class(event.size.width < 60, "-narrow")
+        self.call_after_refresh(self._after_resize)
+
+    def _after_resize(self) -> None:
+        self.draw_rooms()
+        self._draw_status()
+
+
+def _left_over(waiting: int, failed: int) -> str:
+    words = []
+    if waiting:
+        words.append(f"{waiting} not sent last time; sending {'it' if waiting == 1 else 'them'} now.")
+    if failed:
+        words.append(f"{failed} failed or waited for too long; select {'it' if failed == 1 else 'them'} to try again.")
+    return " ".join(words)
