@@ -9,8 +9,8 @@ import click
 
 from dchat_client.address import segment
 from dchat_client.cli.face import Face
+from dchat_client.cli.given import text_given
 from dchat_client.cli.lines import Lines
-from dchat_client.cli.texts import text_given
 from dchat_client.emoji import emoji_of
 from dchat_client.terminal import clean
 

@@ -41,6 +41,7 @@ COMMANDS = {
     "tail": ("tail", "Print messages as they come."),
     "history": ("history", "Print past messages."),
     "export": ("export", "Write a room's messages to a file."),
+    "import": ("importing", "Bring in what was said elsewhere: Slack, IRC, exports."),
     "edit": ("messages", "Change a message of yours."),
     "delete": ("messages", "Delete a message."),
     "react": ("messages", "React to a message."),

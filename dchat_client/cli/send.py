@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dchat_client.cli.face import Face
-from dchat_client.cli.texts import MAX_TEXT_BYTES, UnfitText, decoded, lines_of, pieces, text_given
+from dchat_client.cli.given import text_given
 from dchat_client.errors import ChatError, Refused
 from dchat_client.terminal import clean
+from dchat_client.texts import MAX_TEXT_BYTES, UnfitText, decoded, lines_of, pieces
 
 if TYPE_CHECKING:
     from dchat_client.connection import Connection

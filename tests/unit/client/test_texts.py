@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 
-from dchat_client.cli.texts import UnfitText, decoded, from_argument, lines_of, pieces
+from dchat_client.texts import UnfitText, decoded, from_argument, lines_of, pieces
 
 
 def read(*parts: bytes) -> list[bytes]:

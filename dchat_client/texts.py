@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import sys
 import unicodedata
 from collections.abc import Iterator
-
-import click
 
 MAX_TEXT_BYTES = 16 << 10
 """What a server takes as one message unless its operator chose otherwise."""
@@ -58,21 +55,6 @@ def decoded(raw: bytes, line: int | None = None) -> str:
 def from_argument(text: str) -> str:
     """Return a command line argument as text. Raises UnfitText when its bytes were not UTF-8."""
     return decoded(os.fsencode(text)) if any("\ud800" <= char <= "\udfff" for char in text) else text
-
-
-def text_given(argument: str | None) -> str:
-    """Return the text that was given: as an argument, or for None and "-" on standard input, less its last line end.
-
-    Raises UsageError when there is neither, ClickException when it is not UTF-8.
-    """
-    if argument is None and sys.stdin.isatty():
-        raise click.UsageError("TEXT is missing; - reads it from standard input.")
-    try:
-        if argument is not None and argument != "-":
-            return from_argument(argument)
-        return decoded(sys.stdin.buffer.read()).removesuffix("\n")
-    except UnfitText as error:
-        raise click.ClickException(str(error)) from None
 
 
 def pieces(text: str, *, split: bool, max_bytes: int, line: int | None = None) -> list[str]:
