@@ -48,6 +48,7 @@ from dchat_server.pump import Pump
 from dchat_server.rooms import Rooms
 from dchat_server.slots import REFRESH_S, Slots
 from dchat_server.stream import REPLAYING
+from dchat_server.typists import Typists
 from dchat_server.verify import verify
 from dchat_server.wire import control_frame
 
@@ -107,6 +108,7 @@ async def running_worker(config: Config, redis_url: str, name: str) -> AsyncIter
             publisher=Publisher(parts.timeline, history, limits.messages, max_message_bytes=config.max_message_bytes),
             history=history,
             rooms=Rooms(parts.room_store, parts.timeline),
+            typists=Typists(parts.room_store),
             started=time.monotonic(),
             max_streams=stream_limit(config),
         )

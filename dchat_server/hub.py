@@ -150,13 +150,17 @@ class Hub:
         window = self.windows[batch.shard]
         offset = batch.position.offset - len(batch.entries)
         epoch = self.cursor.positions[batch.shard].epoch
+        last: Event | None = None
         for entry in batch.entries:
             offset += 1
             if isinstance(entry, Control):
                 window.skip(offset)
-                self._control(entry)
+                if entry.type == "typing":
+                    self._typing(entry, batch.shard, last)
+                else:
+                    self._control(entry)
                 continue
-            epoch = entry.epoch
+            last, epoch = entry, entry.epoch
             channel = self._channels.get(entry.room)
             kept = window.add(entry)
             if entry.type == "member":
@@ -264,6 +268,18 @@ class Hub:
                     self.close(stream, words)
         elif control.type == "read":
             self.tell(self._users.get(control.user, ()), wire.frame("read", control.body))
+
+    def _typing(self, control: Control, shard: int, last: Event | None) -> None:
+        """Somebody is writing something: told to the others who are in the room, behind what was said there before;
+        `last` is the last event of the shard that was taken in with this."""
+        channel = self._channels.get(orjson.loads(control.body)["room"])
+        if channel is not None:
+            if channel.pending:
+                if last is not None:
+                    self.cursor.move(shard, Position(last.epoch, last.offset))
+                self.flush()
+            others = (stream for stream in channel.streams if stream.user != control.user)
+            self.tell(others, wire.frame("typing", control.body))
 
     # --- events of the stream itself -----------------------------------------------------------------------------
 

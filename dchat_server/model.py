@@ -99,8 +99,8 @@ class Event(NamedTuple):
 
 
 class Control(NamedTuple):
-    """An entry of the feed that belongs to no room: `revoke`, `read`, … Workers act on it; only `read` is shown,
-    and only to its own user."""
+    """An entry of the feed that belongs to no room's history: `revoke`, `read`, `typing`, … Workers act on it; only
+    `read` is shown, to its own user, and `typing`, to the others in the room."""
 
     type: str
     user: str

@@ -263,6 +263,12 @@ class RoomStore(Protocol):
         """Move a read marker and tell the person's other devices; returns where it stands now."""
         ...
 
+    async def typing(self, room: str, user: str, body: bytes) -> None:
+        """Tell all workers that `user` is writing something in a room, with the event in `body`; b"": only see whether
+        they may. Nothing is stored, a repeat tells it again. One round trip. Raises ChatError room_not_found,
+        not_a_member, read_only, room_archived."""
+        ...
+
     async def count_since(self, user: str, rooms: Mapping[str, int]) -> dict[str, tuple[int, int]]:
         """room → (deleted messages, mentions of `user`) after a seq each. One round trip a shard."""
         ...

@@ -114,10 +114,10 @@ class MemoryCluster:
         self.news.set()
         return event
 
-    def announce(self, name: str, kind: str, body: bytes) -> None:
-        shard = self.home(name)
+    def announce(self, user: str, kind: str, body: bytes, room: str | None = None) -> None:
+        shard = self.home(room or user)
         shard.head += 1
-        shard.feed.append((Position(shard.epoch, shard.head), Control(kind, name, body)))
+        shard.feed.append((Position(shard.epoch, shard.head), Control(kind, user, body)))
         self.news.set()
 
     # --- what befalls a server ------------------------------------------------------------------------------------
@@ -503,6 +503,18 @@ class MemoryRoomStore:
         markers[user, room] = marker
         cluster.announce(user, "read", body)
         return marker
+
+    async def typing(self, room: str, user: str, body: bytes) -> None:
+        cluster = await self._nodes.turn()
+        here = self._visible(cluster, user, room)
+        if user not in here.members:
+            raise ChatError("not_a_member")
+        if here.members[user] == "reader":
+            raise ChatError("read_only")
+        if here.archived:
+            raise ChatError("room_archived")
+        if body:
+            cluster.announce(user, "typing", body, room)
 
     async def count_since(self, user: str, rooms: Mapping[str, int]) -> dict[str, tuple[int, int]]:
         cluster = await self._nodes.turn()

@@ -32,6 +32,7 @@ from dchat_server.publish import Publisher
 from dchat_server.pump import Pump
 from dchat_server.rooms import Rooms
 from dchat_server.slots import Slots
+from dchat_server.typists import Typists
 from tests.cluster_fakes import FakeInspected, FakeLeadership, MemoryBoard
 from tests.fakes import MemoryCluster, MemoryFeed, MemoryNodes, MemoryRoomLog, MemoryRoomStore
 from tests.in_memory import MemoryBuckets, MemorySlotStore
@@ -161,6 +162,7 @@ async def one_worker(*, settings: dict[str, str] | None = None, streams_per_user
         publisher=Publisher(log, history, limits.messages, max_message_bytes=config.max_message_bytes),
         history=history,
         rooms=Rooms(store, log),
+        typists=Typists(store),
         started=time.monotonic(),
         max_streams=1000,
     )

@@ -45,12 +45,12 @@ class Missing:
             raise BackendUnavailable("The message log lost data, and there is no archive to bring it back.")
         return bool(await self.restore((room,)))
 
-    async def script(self, room: str, name: str, *args: Value) -> Any:
+    async def script(self, room: str, name: str, *args: Value, durable: bool = True) -> Any:
         """Run a fenced script of a room; when it answers `behind`, settle the room and run it again."""
         shard = self._nodes.keys.shard(room)
-        reply = await self._nodes.script(shard, name, *args)
+        reply = await self._nodes.script(shard, name, *args, durable=durable)
         if reply[0] == b"behind":
             if not await self.settle(room):
                 return [b"room_not_found", b""]
-            reply = await self._nodes.script(shard, name, *args)
+            reply = await self._nodes.script(shard, name, *args, durable=durable)
         return reply

@@ -212,17 +212,19 @@ class RedisNodes:
         await asyncio.gather(*map(one, servers.values()))
         return replies
 
-    async def script(self, shard: int, name: str, *args: Value) -> Any:
+    async def script(self, shard: int, name: str, *args: Value, durable: bool = True) -> Any:
         """Run the fenced writing script lua/<name>.lua on a shard; its raw reply. One round trip as a rule.
 
-        Repeats it until it is answered or `DEADLINE_S` is over: every script must remember its answer.
+        Repeats it until it is answered or `DEADLINE_S` is over: every script must remember its answer. `durable`: wait
+        for what `DCHAT_ACK` asks.
         """
+        waits = self._durability.commands if durable else ()
         deadline = time.monotonic() + DEADLINE_S
         while True:
             sha = self._sha(shard, name)
             try:
                 command = ("EVALSHA", sha, 2, self.keys.feed(shard), self.keys.state(shard), *args)
-                replies = await self.pipe(shard, [command, *self._durability.commands])
+                replies = await self.pipe(shard, [command, *waits])
                 self._durability.check(replies[1:])
                 return replies[0]
             except StaleScript:
@@ -389,6 +391,7 @@ SCRIPTS = (
     "user_saved",
     "restore_user",
     "tell",
+    "typing",
 )
 
 

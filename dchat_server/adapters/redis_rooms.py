@@ -205,6 +205,11 @@ class RedisRoomStore:
         )
         return _marker(reply)
 
+    async def typing(self, room: str, user: str, body: bytes) -> None:
+        reply = await self._missing.script(room, "typing", self._keys.room(room), user, body, durable=False)
+        if reply[0] != b"ok":
+            raise refusal(reply[0], room)
+
     async def count_since(self, user: str, rooms: Mapping[str, int]) -> dict[str, tuple[int, int]]:
         def ask(prefix: str) -> list[tuple[Value, ...]]:
             room = prefix.rsplit(":", 1)[1]

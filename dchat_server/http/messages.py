@@ -154,6 +154,13 @@ async def _react(request: web.Request, add: bool) -> web.StreamResponse:
     return answer({"message": wire.message_object(await asyncio.shield(react))})
 
 
+async def post_typing(request: web.Request) -> web.StreamResponse:
+    """POST /v1/rooms/{room}/typing"""
+    who = await principal_of(request, scope="write")
+    await request.app[WORKER].typists.tell(who.user, room_of(request))
+    return no_content()
+
+
 async def put_read(request: web.Request) -> web.StreamResponse:
     """PUT /v1/rooms/{room}/read"""
     who = await principal_of(request, scope="write")

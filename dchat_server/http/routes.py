@@ -14,6 +14,7 @@ ROUTES = (
     ("GET", _ROOM + "/messages", messages.get_messages),
     ("GET", "/v1/events", events.get_events),
     ("PUT", _ROOM + "/read", messages.put_read),
+    ("POST", _ROOM + "/typing", messages.post_typing),
     ("GET", _MESSAGE, messages.get_message),
     ("PATCH", _MESSAGE, messages.patch_message),
     ("DELETE", _MESSAGE, messages.delete_message),

@@ -20,6 +20,7 @@ from dchat_server.model import Sent
 from dchat_server.publish import Publisher
 from dchat_server.pump import Pump
 from dchat_server.rooms import Rooms
+from dchat_server.typists import Typists
 
 
 @dataclass
@@ -34,6 +35,7 @@ class Worker:
     publisher: Publisher
     history: History
     rooms: Rooms
+    typists: Typists
     started: float
     max_streams: int
     """Streams this process takes; more are refused as overloaded."""

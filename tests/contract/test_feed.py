@@ -95,6 +95,21 @@ async def test_what_belongs_to_no_room_is_announced(place: Place) -> None:
         assert batch.position.offset == 1
 
 
+async def test_who_types_is_announced_between_what_is_said_in_the_room(place: Place) -> None:
+    ports = await place.worker()
+    await create(ports.store, "hall", "ada")
+    async with hearing(ports.feed) as each:
+        body = b'{"type":"typing","room":"hall","sender":"ada","until":""}'
+        await ports.log.send("hall", draft("ada", "one"))
+        await ports.store.typing("hall", "ada", b"")
+        await ports.store.typing("hall", "ada", body)
+        await ports.log.send("hall", draft("ada", "two"))
+        await each.until(lambda each: [event.seq for event in each.events][-2:] == [3, 4])
+        entries = [entry for change in each.changes if isinstance(change, Batch) for entry in change.entries]
+        assert [entry for entry in entries if isinstance(entry, Control)] == [Control("typing", "ada", body)]
+        assert isinstance(entries[-2], Control), "in its place"
+
+
 async def test_a_long_backlog_comes_in_several_reads_and_whole(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis_feed, "COUNT", 50)
     writer = await place.worker()

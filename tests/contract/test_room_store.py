@@ -118,6 +118,24 @@ async def test_rooms_that_do_not_exist_have_no_seat_and_no_role(ports: Ports) ->
     assert await ports.store.joined("nobody") == []
 
 
+async def test_who_may_say_that_they_are_writing_and_nothing_of_it_is_kept(ports: Ports) -> None:
+    store = ports.store
+    await create(store, "hall", "ada", "bob")
+    await create(store, "den", "ada", kind="private")
+    await store.set_member("hall", "ada", "bob", "role", "reader", actor_roles=("owner",), user_roles=())
+    heads = [seat.room.head for seat in await store.seats("ada", ["hall", "den"]) if seat is not None]
+    for body in (b"", b'{"type":"typing"}'):
+        await store.typing("hall", "ada", body)
+        await store.typing("den", "ada", body)
+        assert await refusal(store.typing("nowhere", "ada", body)) == "room_not_found"
+        assert await refusal(store.typing("den", "eve", body)) == "room_not_found"
+        assert await refusal(store.typing("hall", "eve", body)) == "not_a_member"
+        assert await refusal(store.typing("hall", "bob", body)) == "read_only"
+    assert [seat.room.head for seat in await store.seats("ada", ["hall", "den"]) if seat is not None] == heads
+    await store.update("hall", "ada", False, ("owner",), {"archived": "1"}, CHANGE)
+    assert await refusal(store.typing("hall", "ada", b"")) == "room_archived"
+
+
 # --- members --------------------------------------------------------------------------------------------------------
 
 

@@ -44,6 +44,7 @@ async def test_who_is_not_a_member_receives_no_byte_of_a_private_room(
     insider = Reader(ben, cursor=before).start()
     await asyncio.gather(*(reader.live.wait() for reader in strangers if reader.forms != ("poll",)))
     for number in range(20):
+        await ada.must("POST", f"/v1/rooms/{den}/typing")
         await ada.send(den, f"{secret} beech {number}")
         await ada.send(lobby, f"nothing to see here {number}")
     await ada.must("PATCH", f"/v1/rooms/{den}/messages/{early['seq']}", {"text": f"{secret} birch"})
@@ -54,6 +55,7 @@ async def test_who_is_not_a_member_receives_no_byte_of_a_private_room(
     await caught_up([insider], {den: await ada.head(den), lobby: end["seq"]})
     await stop_all([*strangers, insider])
     assert raw(insider).count(secret.encode()) >= 22
+    assert b'"type":"typing"' in raw(insider)
     for reader in strangers:
         assert reader.texts(lobby)[-1] == "the end"
         assert secret.encode() not in raw(reader)
@@ -68,6 +70,7 @@ async def test_who_is_not_a_member_receives_no_byte_of_a_private_room(
         ("PUT", "/v1/rooms/{}/members/me", {}),
         ("DELETE", "/v1/rooms/{}/members/me", None),
         ("PUT", "/v1/rooms/{}/read", {"seq": 1}),
+        ("POST", "/v1/rooms/{}/typing", None),
         ("PATCH", "/v1/rooms/{}", {"topic": "mine"}),
         ("DELETE", "/v1/rooms/{}", None),
         ("GET", "/v1/events?rooms={}", None),

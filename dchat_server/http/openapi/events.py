@@ -80,6 +80,17 @@ _EVENTS = (
         },
     ),
     _passing(
+        "typing",
+        "Somebody else is writing something. Told again about every 3 s while they go on; show it until `until`, or "
+        "until they have said it. Not stored, so not replayed; without `seq` and without a cursor.",
+        "room sender until",
+        {
+            "room": ref("Name"),
+            "sender": ref("Name") | {"description": "Who is writing."},
+            "until": moment("By the server's clock, some seconds ahead."),
+        },
+    ),
+    _passing(
         "hello",
         "First on every stream.",
         "worker protocol time cursor rooms",

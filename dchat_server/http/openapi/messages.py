@@ -20,6 +20,7 @@ from dchat_server.http.openapi.build import (
 from dchat_server.http.openapi.rooms import ROOM
 from dchat_server.http.openapi.schemas import MESSAGE_EXAMPLE
 from dchat_server.publish import MAX_BATCH, MAX_EMOJI_CHARS
+from dchat_server.typists import EACH_S, MOST
 
 TAG = "Messages"
 
@@ -110,6 +111,20 @@ def _room() -> list[Operation]:
                 200: reply("The marker.", ref("ReadMarker"), {"room": "lobby", "read": 5, "unread": 0, "mentions": 0})
             },
             errors="room_not_found not_a_member",
+        ),
+        operation(
+            "POST",
+            "/v1/rooms/{room}/typing",
+            "typing",
+            TAG,
+            "Say that one is writing something",
+            "The others in the room get a `typing` event. Say it when somebody types, as often as you like: a worker "
+            f"passes on one of a person in a room each {EACH_S:.0f} s, and at that time of {MOST} people in a room and "
+            f"of a person in {MOST} rooms. The rest is answered the same and has no effect. Nothing is stored.",
+            scope="write",
+            parameters=[ROOM],
+            answers={204: reply("It was told, or had just been.")},
+            errors=_WRITES,
         ),
     ]
 

@@ -296,11 +296,12 @@ async def test_sends_deliveries_and_refusals_are_on_the_wall(here: Here) -> None
         assert (await here.call("GET", "/nowhere"))[0] == 404
         wanted, refused = {"room_not_found", "invalid_request", "not_found"}, dict[str, float]()
         stats = await the(events, "stats")
-        while (stats["latency"]["send_ms"] or {}).get("count") != 3 or refused.keys() != wanted:
-            stats = await the(events, "stats")
-            refused |= stats["refused"]
-            assert (stats["refused_per_s"] > 0) == bool(stats["refused"])
-            assert stats["errors_per_s"] == 0
+        async with asyncio.timeout(60):
+            while (stats["latency"]["send_ms"] or {}).get("count") != 3 or refused.keys() != wanted:
+                stats = await the(events, "stats")
+                refused |= stats["refused"]
+                assert (stats["refused_per_s"] > 0) == bool(stats["refused"])
+                assert stats["errors_per_s"] == 0
     assert 1 <= stats["latency"]["delivery_ms"]["count"] <= 3
     assert stats["workers"][0]["send_p99_ms"] > 0
     kinds = {part: each["kind"] for part, each in stats["parts"].items()}

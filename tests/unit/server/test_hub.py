@@ -393,6 +393,41 @@ def test_a_read_marker_is_told_to_ones_own_streams_and_moves_no_cursor(hub: Hub,
     assert not theirs.writes
 
 
+def typing(feed: Feed, user: str, room: str = "a1") -> Control:
+    return feed.control("typing", user, type="typing", room=room, sender=user, until="")
+
+
+def test_who_types_is_told_to_the_others_in_the_room_and_moves_no_cursor(hub: Hub, feed: Feed) -> None:
+    _, typist = stream_in(hub, ["a1", "a2"], "ada")
+    _, other = stream_in(hub, ["a1"], "bob")
+    _, lines = stream_in(hub, ["a1"], "cat", lines=True)
+    _, elsewhere = stream_in(hub, ["a2"], "dan")
+    _, replaying = stream_in(hub, ["a1"], "eve", live=False)
+    hub.publish(feed.batch(typing(feed, "ada")))
+    hub.flush()
+    event = {"type": "typing", "room": "a1", "sender": "ada", "until": ""}
+    assert (other.told, decode(other.writes[0])[0].last_id) == ([event], "")
+    assert json.loads(lines.writes[0]) == event
+    assert [out.writes for out in (typist, elsewhere, replaying)] == [[], [], []]
+
+
+def test_who_types_is_told_behind_what_was_said_before_and_before_what_is_said_after(hub: Hub, feed: Feed) -> None:
+    _, other = stream_in(hub, ["a1", "a2"], "bob")
+    hub.publish(
+        feed.batch(
+            feed.event("a2"), feed.event("a1"), feed.control("read", "ada"), typing(feed, "ada"), feed.event("a1")
+        )
+    )
+    hub.flush()
+    assert other.types == ["message", "message", "typing", "message"]
+    before, after = (Cursor.decode(each.last_id) for each in decode(b"".join(other.writes))[1:4:2])
+    assert before is not None
+    assert after is not None
+    # A place behind both messages, so that neither comes again, and one that was read as an event's: of its own epoch.
+    assert before.positions[0] == Position(7, 2)
+    assert after.positions[0] == Position(7, 5)
+
+
 def test_controls_are_handed_on(feed: Feed) -> None:
     heard: list[Control] = []
     hub = Hub([Position(7, 0), Position(7, 0)], shard_of, on_control=heard.append)
