@@ -104,7 +104,8 @@ def _belongs(text: str, index: int) -> bool:
         # A flag of a region: black flag, tag letters, end. Tags anywhere else are hidden text.
         # The longest flag in use has five letters; more would be a message in hiding.
         start = text.rfind(_BLACK_FLAG, max(0, index - 7), index)
-        return start >= 0 and _FLAG_TAGS.match(text, start + 1, index + 7) is not None
+        flag = _FLAG_TAGS.match(text, start + 1, index + 7) if start >= 0 else None
+        return flag is not None and index < flag.end()
     return False
 
 

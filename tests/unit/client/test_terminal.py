@@ -32,6 +32,7 @@ from dchat_client.terminal import Style, _shown, clean, clean_lines, columns, fi
         ("a\ufe0f\ufe0f", "a\ufe0f⟨U+FE0F⟩"),
         ("👩\u200d", "👩⟨U+200D⟩"),
         ("\U0001f3f4\U000e0068\U000e0069", "\U0001f3f4⟨U+E0068⟩⟨U+E0069⟩"),
+        ("\U0001f3f4\U000e0064\U000e0065\U000e007f\U000e0068", "\U0001f3f4\U000e0064\U000e0065\U000e007f⟨U+E0068⟩"),
     ],
 )
 def test_what_acts_or_hides_is_made_visible(text: str, shown: str) -> None:
