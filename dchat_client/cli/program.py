@@ -40,6 +40,8 @@ COMMANDS = {
     "dm": ("send", "Write to one person."),
     "tail": ("tail", "Print messages as they come."),
     "history": ("history", "Print past messages."),
+    "search": ("search", "Find messages by their words."),
+    "thread": ("search", "Print a message and what answers it."),
     "export": ("export", "Write a room's messages to a file."),
     "import": ("importing", "Bring in what was said elsewhere: Slack, IRC, exports."),
     "edit": ("messages", "Change a message of yours."),

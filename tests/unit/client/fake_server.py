@@ -73,6 +73,10 @@ class FakeServer:
         """room → the lines of its verification."""
         self.on_order: Callable[[str, dict[str, Any]], None] = lambda kind, body: None
         """Called with what an administrator asked for."""
+        self.search: Callable[[dict[str, str]], dict[str, Any]] | None = None
+        """What `/v1/search` answers; without it the server has no such thing."""
+        self.threads = False
+        """Whether the server has threads."""
         self._streams: set[asyncio.Task[Any]] = set()
         self._loop = asyncio.new_event_loop()
         self._news = asyncio.Condition()
@@ -184,6 +188,8 @@ class FakeServer:
                 self.members[name] = dict.fromkeys(people, "member")
                 self.details[name] = {"kind": "dm", "topic": ""}
                 return web.json_response({"room": self._room(name, request[USER])})
+            case ["GET", "v1", "search"] if self.search is not None:
+                return web.json_response(self.search(dict(request.query)))
             case [_, "v1", "tokens", *rest]:
                 return await self._of_tokens(request, rest)
             case [_, "v1", "rooms", room, *rest] if room in self.rooms:
@@ -250,6 +256,8 @@ class FakeServer:
         return problem(404, "not_found")
 
     async def _change(self, request: web.Request, message: dict[str, Any], change: list[str]) -> web.StreamResponse:
+        if change == ["thread"]:
+            return self._of_thread(request, message)
         reactions = message.setdefault("reactions", [])
         match [request.method, *change]:
             case ["PATCH"]:
@@ -265,6 +273,16 @@ class FakeServer:
             case ["DELETE", "reactions", emoji]:
                 reactions[:] = [row for row in reactions if row["emoji"] != emoji]
         return web.json_response({"message": {key: value for key, value in message.items() if key != "type"}})
+
+    def _of_thread(self, request: web.Request, root: dict[str, Any]) -> web.Response:
+        """Pages of two."""
+        if not self.threads:
+            return problem(404, "not_found")
+        log, after = self.rooms[root["room"]], int(request.query.get("after", 0))
+        replies = [event for event in log if event.get("reply_to") == root["seq"] and event["seq"] > after]
+        more = len(replies) > 2
+        answer = {"root": root, "messages": replies[:2], "head": len(log), "has_more": more}
+        return web.json_response(answer | ({"next": replies[1]["seq"]} if more else {}))
 
     async def _of_tokens(self, request: web.Request, rest: list[str]) -> web.StreamResponse:
         match [request.method, *rest]:
