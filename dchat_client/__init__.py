@@ -16,7 +16,9 @@ errors.py      what can go wrong, in words
 terminal.py    other people's text made safe to print, colours, widths
 deeds.py       what somebody did in a room, in words
 cli/           `dchat`, the command line: one face over the session; others use the same files
+commands.py    what a line of input means        completion.py completing one; fuzzy.py, pictures.py (emoji by name)
 tui/           `dchat tui`, full screen in a terminal; its docstring says where what is
+gui/           `dchat gui`, a window; its docstring, too
 """
 
 __version__ = "0.1.0"

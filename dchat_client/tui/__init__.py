@@ -3,7 +3,7 @@
 app.py            puts it together: what the engine tells is drawn, what the person does is asked for
 view.py           the messages: scrolling, selecting, drawing; sheet.py their layout, rows.py how a message looks
 wrap.py           breaking text into rows, with the widths of all scripts
-composer.py       the input; completion.py, commands.py (what a line means), emoji.py, fuzzy.py: pure
+composer.py       the input
 roomlist.py       the list of rooms                  bars.py       the rows around: room, options, state
 chooser.py        a dialog to find something by      finder.py     the things to find: rooms, people, messages
 dialogs.py        a question, the help               palette.py    colours

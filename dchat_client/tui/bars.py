@@ -10,11 +10,11 @@ from textual import events
 from textual.message import Message
 from textual.widgets import Static
 
+from dchat_client.completion import Option
 from dchat_client.items import Phase, Status
 from dchat_client.room import Room
 from dchat_client.terminal import clean
 from dchat_client.tui import palette
-from dchat_client.tui.completion import Option
 from dchat_client.tui.wrap import cut
 
 _SIGNS = {

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from textual.message import Message
 from textual.widgets import TextArea
 
-from dchat_client.tui.completion import Completion, Option, Sources, complete
+from dchat_client.completion import Completion, Option, Sources, complete
 
 MOST_ROWS = 8
 MOST_CHARS = 65_536

@@ -13,7 +13,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from dchat_client.tui.commands import COMMANDS
+from dchat_client.commands import COMMANDS
 from dchat_client.tui.keymap import help_rows
 
 

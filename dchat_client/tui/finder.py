@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from dchat_client.completion import Sources
+from dchat_client.fuzzy import ranked
+from dchat_client.pictures import MOST_USED, is_reaction, named
 from dchat_client.room import Room
 from dchat_client.terminal import clean
 from dchat_client.transcript import Line
 from dchat_client.tui import palette
 from dchat_client.tui.chooser import Choice, Chooser
-from dchat_client.tui.completion import Sources
-from dchat_client.tui.emoji import MOST_USED, is_reaction, named
-from dchat_client.tui.fuzzy import ranked
 from dchat_client.tui.roomlist import badge
 from dchat_client.tui.rows import moment
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from dchat_client.commands import LEVELS, Mistake, Run, Say, action_text, parse
 from dchat_client.config import ConfigError
-from dchat_client.tui.commands import LEVELS, Mistake, Run, Say, action_text, parse
 
 if TYPE_CHECKING:
     from dchat_client.tui.app import ChatApp

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dchat_client.commands import LEVELS
 from dchat_client.config import ConfigError, Folders, Profile, write_private
-from dchat_client.tui.commands import LEVELS
 from dchat_client.tui.keymap import keys_file_of, read_keys
 
 THEMES = ("dark", "light", "terminal")

@@ -21,11 +21,11 @@ from functools import lru_cache
 
 from rich.cells import cell_len
 
+from dchat_client.commands import action_in
 from dchat_client.deeds import deed
 from dchat_client.room import MENTION
 from dchat_client.terminal import clean, clean_lines
 from dchat_client.transcript import Line, Sending
-from dchat_client.tui.commands import action_in
 from dchat_client.tui.wrap import cut, padded, wrap
 
 Span = tuple[str, str]

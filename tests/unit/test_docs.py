@@ -42,6 +42,8 @@ def test_every_variable_a_document_names_is_a_setting() -> None:
         "DCHAT_ROOM",
         "DCHAT_SENDER",
         "DCHAT_SEQ",
+        "DCHAT_NOTIFY",
+        "DCHAT_SCALE",
     }
     for document in DOCUMENTS:
         named = set(re.findall(r"DCHAT_[A-Z_]+[A-Z]", document.read_text("utf-8")))

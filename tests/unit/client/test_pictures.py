@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dchat_client.tui.emoji import MOST_USED, is_reaction, named
+from dchat_client.pictures import MOST_USED, is_reaction, named
 
 
 def test_short_names_come_before_what_has_the_letters_inside() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dchat_client.tui.commands import Mistake, Run, Say, action_in, action_text, parse
+from dchat_client.commands import Mistake, Run, Say, action_in, action_text, parse
 
 
 @pytest.mark.parametrize(

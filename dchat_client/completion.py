@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dchat_client.tui.commands import COMMANDS, LEVELS
-from dchat_client.tui.emoji import named
+from dchat_client.commands import COMMANDS, LEVELS
+from dchat_client.pictures import named
 
 MOST_OPTIONS = 8
 _TOKEN = re.compile(r"(?:^|(?<=[\s(]))([@#:]?)([\w.+-]*)$")

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from dchat_client.tui.fuzzy import ranked, score
+from dchat_client.fuzzy import ranked, score
 
 NAMES = ["lobby", "dev-ops", "develop", "old-devices", "design", "random", "d.e.v"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dchat_client.tui.completion import MOST_OPTIONS, Sources, complete
+from dchat_client.completion import MOST_OPTIONS, Sources, complete
 
 SOURCES = Sources(("ada", "alan", "bob"), ("lobby", "dev", "design"))
 
