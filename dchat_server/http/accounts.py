@@ -17,6 +17,10 @@ from dchat_server.ports_accounts import Token
 from dchat_server.principals import Principal
 from dchat_server.signatures import TICKET_S
 
+_ANYWHERE = {"Access-Control-Allow-Origin": "*"}
+"""Lets any page read the answer that has the token for it. It opens nothing to a session's cookie: browsers keep such
+answers from other sites' pages, and we refuse a cookie that comes from them."""
+
 _LONG = 2048
 """More characters than any field may have; how many exactly is checked where the field means something."""
 
@@ -104,7 +108,13 @@ async def post_ticket(request: web.Request) -> web.StreamResponse:
     """POST /v1/tickets"""
     who = await principal_of(request, scope="read")
     ticket = await request.app[ACCOUNTS].issue_ticket(who)
-    return answer({"ticket": ticket, "expires_in": TICKET_S}, 201)
+    return answer({"ticket": ticket, "expires_in": TICKET_S}, 201, _ANYWHERE)
+
+
+async def options_ticket(request: web.Request) -> web.StreamResponse:
+    """OPTIONS /v1/tickets: what a browser asks before a page of another site, or a file, may fetch one with a token."""
+    allowed = {"Access-Control-Allow-Methods": "POST", "Access-Control-Allow-Headers": "authorization, content-type"}
+    return web.Response(status=204, headers={**_ANYWHERE, **allowed, "Access-Control-Max-Age": "86400"})
 
 
 async def post_invite(request: web.Request) -> web.StreamResponse:

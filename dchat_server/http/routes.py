@@ -69,3 +69,6 @@ def add_routes(app: web.Application) -> None:
             app.router.add_get(pattern, handler, allow_head=not path.endswith("/events"))
         else:
             app.router.add_route(method, path, handler)
+    app.router.add_route(
+        "OPTIONS", "/v1/tickets", accounts.options_ticket
+    )  # browsers' business, no call of the interface

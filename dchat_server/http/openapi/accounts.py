@@ -210,7 +210,8 @@ def _tokens() -> list[Operation]:
             TAG,
             "A ticket that opens one stream",
             "A browser's `EventSource` cannot send a token, and tokens do not belong into addresses. So fetch a ticket "
-            f"and open `/v1/events?ticket=…` with it, once, within {TICKET_S} seconds.",
+            f"and open `/v1/events?ticket=…` with it, once, within {TICKET_S} seconds. "
+            "Pages of other sites, and files, may fetch one with a token.",
             answers={
                 201: reply(
                     "The ticket.",

@@ -52,6 +52,7 @@ ROUTES = [
     web.post("/v1/tokens", calls.post_token),
     web.delete("/v1/tokens/{id}", calls.delete_token),
     web.post("/v1/tickets", calls.post_ticket),
+    web.options("/v1/tickets", calls.options_ticket),
     web.post("/v1/invites", calls.post_invite),
     web.get("/v1/users", calls.get_users),
     web.get("/seen", get_seen),
@@ -315,6 +316,23 @@ async def test_a_ticket_opens_one_stream_and_nothing_else(client: Client) -> Non
     assert await told(client, "GET", f"/stream?ticket={ticket}") == (200, {"user": "ada"})
     assert await told(client, "GET", f"/stream?ticket={ticket}") == (401, "unauthorized")
     assert await told(client, "GET", f"/stream?ticket={token}") == (401, "unauthorized")
+
+
+async def test_a_page_of_another_site_fetches_a_ticket_with_a_token_and_never_with_the_session(client: Client) -> None:
+    token = (await register(client))["token"]
+    elsewhere = {"Origin": "https://elsewhere.example"}
+    asked = {**elsewhere, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    async with client.request("OPTIONS", "/v1/tickets", headers=asked) as response:
+        assert (response.status, response.headers["Access-Control-Allow-Origin"]) == (204, "*")
+        assert "authorization" in response.headers["Access-Control-Allow-Headers"]
+    headers = {**elsewhere, "Authorization": f"Bearer {token}"}
+    async with client.request("POST", "/v1/tickets", headers=headers) as response:
+        assert (response.status, response.headers["Access-Control-Allow-Origin"]) == (201, "*")
+        assert "Access-Control-Allow-Credentials" not in response.headers
+    headers = {**elsewhere, "Cookie": f"dchat_session={token}"}
+    async with client.request("POST", "/v1/tickets", headers=headers) as response:
+        assert (response.status, (await response.json())["code"]) == (403, "bad_origin")
+        assert "Access-Control-Allow-Origin" not in response.headers
 
 
 # Addresses
