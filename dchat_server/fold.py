@@ -166,9 +166,10 @@ def _edit_of(row: Row) -> int:
 
 
 def _scrubbed(row: Row) -> Row:
-    """The row without what was said: a message keeps its sender and idempotency key, an edit its target."""
+    """The row without what was said: a message keeps its sender, its idempotency key and what it answers, an edit its
+    target."""
     body = wire.body_fields(row.event)
-    kept = {name: body[name] for name in ("sender", "target", "client_id") if name in body}
+    kept = {name: body[name] for name in ("sender", "target", "client_id", "reply_to") if name in body}
     return row._replace(event=row.event._replace(body=wire.fields(**kept, deleted=True)))
 
 

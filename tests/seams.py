@@ -88,6 +88,10 @@ class Said:
     edits: list[int] = field(default_factory=list)
     reactions: dict[tuple[str, str], int] = field(default_factory=dict)
 
+    @property
+    def reply_to(self) -> int | None:
+        return body_fields(self.event).get("reply_to")
+
     def page(self) -> dict[str, Any]:
         """The message as a page has to show it."""
         event = self.event
@@ -233,10 +237,10 @@ class Seam:
 
     # --- what people do -------------------------------------------------------------------------------------------
 
-    async def send(self, user: str, text: str, client_id: str | None = None) -> int:
+    async def send(self, user: str, text: str, client_id: str | None = None, reply_to: int | None = None) -> int:
         """The seq of a message, sent around `timeline`: at once."""
-        print_ = fingerprint(text, None) if client_id else ""
-        draft = Draft(user, text, draft_body(user, text, client_id, None), client_id, print_, mentions_in(text))
+        print_ = fingerprint(text, reply_to) if client_id else ""
+        draft = Draft(user, text, draft_body(user, text, client_id, reply_to), client_id, print_, mentions_in(text))
         sent = await self.log.send(ROOM, draft)
         await self._learn()
         return sent.seq
@@ -314,6 +318,10 @@ class Seam:
     def messages(self, head: int) -> list[int]:
         return [seq for seq in self.said if self.floor <= seq <= head]
 
+    def thread(self, seq: int, head: int) -> list[int]:
+        """Seqs of the messages that answer `seq`."""
+        return [each for each in self.messages(head) if self.said[each].reply_to == seq]
+
     def page(self, name: str, seq: int | None, limit: int, head: int) -> Page:
         """What a page of `History` must be; its messages as seqs."""
         seqs = self.messages(head)
@@ -332,7 +340,8 @@ class Seam:
         """Whether an event is what the list has: to the byte, but for what was said in a message that was deleted."""
         if tuple(got) == tuple(want):
             return True
-        kept = {name: said for name, said in body_fields(want).items() if name in ("sender", "target", "client_id")}
+        left = ("sender", "target", "client_id", "reply_to")
+        kept = {name: said for name, said in body_fields(want).items() if name in left}
         scrubbed = want._replace(body=fields(**kept, deleted=True))
         return want.seq in self.gone and tuple(got) == tuple(scrubbed)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 import orjson
 from aiohttp import web
@@ -114,6 +115,25 @@ async def get_message(request: web.Request) -> web.StreamResponse:
     worker, room = request.app[WORKER], room_of(request)
     await worker.rooms.check_readable(who.user, room)
     return answer({"message": wire.message_object(await worker.history.one(room, seq_of(request)))})
+
+
+async def get_thread(request: web.Request) -> web.StreamResponse:
+    """GET /v1/rooms/{room}/messages/{seq}/thread"""
+    who = await principal_of(request, scope="read")
+    worker, room, seq = request.app[WORKER], room_of(request), seq_of(request)
+    limit = query_int(request, "limit", DEFAULT_LIMIT, low=1, high=MAX_LIMIT) or DEFAULT_LIMIT
+    after = query_int(request, "after", None, low=0, high=_MAX_SEQ) or 0
+    seat = await worker.rooms.seat(who.user, room)
+    thread = await worker.history.thread(room, seq, after, limit)
+    value: dict[str, Any] = {
+        "root": wire.message_object(thread.root),
+        "messages": [wire.message_object(message) for message in thread.replies],
+        "head": max(seat.room.head, thread.replies[-1].event.seq if thread.replies else seq),
+        "has_more": thread.next is not None,
+    }
+    if thread.next is not None:
+        value["next"] = thread.next
+    return answer(value)
 
 
 async def patch_message(request: web.Request) -> web.StreamResponse:

@@ -16,6 +16,7 @@ ROUTES = (
     ("PUT", _ROOM + "/read", messages.put_read),
     ("POST", _ROOM + "/typing", messages.post_typing),
     ("GET", _MESSAGE, messages.get_message),
+    ("GET", _MESSAGE + "/thread", messages.get_thread),
     ("PATCH", _MESSAGE, messages.patch_message),
     ("DELETE", _MESSAGE, messages.delete_message),
     ("PUT", _MESSAGE + "/reactions/{emoji}", messages.put_reaction),

@@ -6,14 +6,15 @@ from __future__ import annotations
 import asyncio
 import random
 import shutil
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dchat_server import history
 from dchat_server.adapters import redis_room_log
 from dchat_server.adapters.sqlite_archive import FILE, SqliteArchive
 from dchat_server.errors import ArchiveUnavailable, ChatError
@@ -40,7 +41,7 @@ async def place(url: str, kind: str = "memory", keep: int = 0) -> AsyncIterator[
     archive: Archive = MemoryArchive() if kind == "memory" else SqliteArchive(folder / FILE, SHARDS)
     await archive.start()
     try:
-        with small():
+        with small(), few_scanned():
             async with seam(url, archive, keep) as made:
                 yield made
     finally:
@@ -48,11 +49,26 @@ async def place(url: str, kind: str = "memory", keep: int = 0) -> AsyncIterator[
         shutil.rmtree(folder)
 
 
+@contextmanager
+def few_scanned() -> Iterator[None]:
+    """Answers are looked for among so few events that a thread takes several requests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(history, "SCANNED_AT_ONCE", 5)
+        patch.setattr(history, "MOST_SCANNED", 15)
+        yield
+
+
 async def chatter(here: Seam, count: int = 24, *, seed: int = 1) -> None:
     """A room with everything in it: some 60 events of every type, in three epochs."""
     dice = random.Random(seed)
+    root = None
     for number in range(count):
-        seq = await here.send(dice.choice(USERS[:2]), f"number {number} for @bob", f"key {number}")
+        user, text = dice.choice(USERS[:2]), f"number {number} for @bob"
+        if number % 4 == 2:
+            seq = await here.send(user, text, reply_to=root)
+        else:
+            seq = await here.send(user, text, f"key {number}")
+            root = seq if number % 8 == 0 else root
         alive = [said.event.seq for said in here.said.values() if not said.deleted]
         if number % 3 == 0:
             await here.edit(dice.choice(alive), f"edited at {number} for @eve")
@@ -79,6 +95,7 @@ async def check_reads(here: Seam, *, every: int = 1) -> None:
         await check_page(here, "after", at, 3)
         await check_page(here, "before", at, 3)
         await check_one(here, at)
+        await check_thread(here, at)
     here.check(await here.timeline.read_back(ROOM, None, 7), here.back(None, 7, head))
     for at in range(0, head, every):
         await check_locate(here, at)
@@ -104,6 +121,24 @@ async def check_one(here: Seam, seq: int) -> None:
     except ChatError as error:
         found = error.code
     assert found == here.shown([seq]) if found != "message_not_found" else not there
+
+
+async def check_thread(here: Seam, seq: int) -> None:
+    """The whole of it, in as many requests as it takes."""
+    if seq not in here.said or seq < here.floor:
+        return
+    before, after, shown = len(here.events), 0, list[Any]()
+    more = True
+    while more:
+        thread = await here.history.thread(ROOM, seq, after, 2)
+        assert len(thread.replies) <= 2
+        assert objects([thread.root]) == here.shown([seq])
+        shown += objects(thread.replies)
+        if more := thread.next is not None:
+            assert max(after, seq) < (thread.next or 0) <= len(here.events)
+            after = thread.next or 0
+    heads = range(before, len(here.events) + 1)
+    assert shown in [here.shown(here.thread(seq, head)) for head in heads], seq
 
 
 async def check_locate(here: Seam, at: int) -> None:
@@ -197,6 +232,7 @@ def asking(here: Seam, seq: int) -> list[Callable[[], Any]]:
         lambda: check_page(here, "after", 0, 200),
         lambda: check_page(here, "around", seq, 9),
         lambda: check_one(here, seq),
+        lambda: check_thread(here, seq),
         lambda: check_locate(here, seq - 1),
         lambda: check_locate(here, last - 1),
     ]

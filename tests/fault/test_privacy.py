@@ -65,6 +65,7 @@ async def test_who_is_not_a_member_receives_no_byte_of_a_private_room(
         ("GET", "/v1/rooms/{}", None),
         ("GET", "/v1/rooms/{}/messages", None),
         ("GET", "/v1/rooms/{}/messages/3", None),
+        ("GET", "/v1/rooms/{}/messages/3/thread", None),
         ("GET", "/v1/rooms/{}/members", None),
         ("POST", "/v1/rooms/{}/messages", {"text": "let me in"}),
         ("PUT", "/v1/rooms/{}/members/me", {}),

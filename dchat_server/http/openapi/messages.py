@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dchat_server.history import DEFAULT_LIMIT, MAX_LIMIT
+from dchat_server.history import DEFAULT_LIMIT, MAX_LIMIT, MOST_SCANNED
 from dchat_server.http.openapi.build import (
     MAX_SEQ,
     Operation,
@@ -143,6 +143,30 @@ def _one() -> list[Operation]:
             parameters=[ROOM, _SEQ],
             answers={200: reply("The message.", ref("MessageAnswer"), _ANSWER)},
             errors="room_not_found message_not_found",
+        ),
+        operation(
+            "GET",
+            message + "/thread",
+            "thread",
+            TAG,
+            "What was said in answer to a message",
+            "The messages whose `reply_to` is this one's seq, oldest first, in their present state. An answer to an "
+            f"answer is in the thread of the latter. A request looks through about {MOST_SCANNED} events of the room: "
+            "while `has_more` is true, go on with `after` set to `next`, also when `messages` is empty.",
+            parameters=[
+                ROOM,
+                _SEQ,
+                query("after", whole(), "Answers after this seq, without it."),
+                query("limit", whole("", 1, MAX_LIMIT, default=DEFAULT_LIMIT), "Answers at a time."),
+            ],
+            answers={
+                200: reply(
+                    "The thread.",
+                    ref("Thread"),
+                    {"root": MESSAGE_EXAMPLE, "messages": [], "head": 5, "has_more": False},
+                )
+            },
+            errors="invalid_request room_not_found message_not_found",
         ),
         operation(
             "PATCH",

@@ -285,6 +285,16 @@ def _messages() -> Json:
                 "has_more_after": flag("With `around` only."),
             },
         ),
+        "Thread": obj(
+            "root messages head has_more",
+            {
+                "root": ref("Message"),
+                "messages": listed(ref("Message"), "What answers it, oldest first."),
+                "head": whole("The room's newest seq."),
+                "has_more": flag("There may be more."),
+                "next": whole("With `has_more`: give this as `after`."),
+            },
+        ),
     }
 
 

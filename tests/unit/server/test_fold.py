@@ -69,7 +69,7 @@ def test_a_deletion_takes_the_text_of_the_message_and_of_all_its_edits_old_and_n
     folded = fold(old, [edit(4, 1, "secret again"), delete(5, 1), edit(6, 1, "secret still")])
     everything = {**old, **folded.changed, **{row.event.seq: row for row in folded.new}}
     assert not [row for row in everything.values() if b"secret" in row.event.body or "secret" in repr(row.state)]
-    assert everything[1].event.body == b'"sender":"ada","client_id":"k","deleted":true}'
+    assert everything[1].event.body == b'"sender":"ada","client_id":"k","reply_to":1,"deleted":true}'
     assert everything[2].event.body == b'"sender":"ada","target":1,"deleted":true}'
     assert everything[3] == old[3]
     assert shown(everything[1]) == shown(Row(message(1), State(deleted_at=5)))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from dchat_server import wire
@@ -80,3 +82,63 @@ async def test_a_message_by_its_place() -> None:
         await history.one("nowhere", 1)
     await log.amend("hall", "ada", Amendment("delete", 5))
     assert (await history.one("hall", 5)).deleted
+
+
+async def answers_in(history: History, root: int, limit: int = 50) -> tuple[list[int], int]:
+    """Seqs of a whole thread, and how many requests it took."""
+    found, after, requests = [], 0, 0
+    while True:
+        thread = await history.thread("hall", root, after, limit)
+        requests += 1
+        assert thread.root.event.seq == root
+        assert len(thread.replies) <= limit
+        found += [message.event.seq for message in thread.replies]
+        if thread.next is None:
+            return found, requests
+        assert thread.next > max(after, root)
+        after = thread.next
+
+
+async def test_a_thread_is_what_answers_the_message_itself_and_nothing_that_only_looks_so() -> None:
+    cluster = MemoryCluster()
+    nodes = MemoryNodes(cluster)
+    log = MemoryRoomLog(nodes)
+    await MemoryRoomStore(nodes).create("hall", "public", "ada", {"ada": "owner"}, topic="", display_name="")
+
+    def say(text: str, reply_to: int | None = None) -> int:
+        return cluster.append("hall", "message", wire.draft_body("ada", text, None, reply_to)).seq
+
+    root, twenty = say("root"), [say("x") for _ in range(20)]
+    first, second = say("one", root), say("an answer", root)
+    say("to an answer", first)
+    say("to another", twenty[0])
+    say(f'"reply_to":{root} and \\"reply_to":{root}')
+    say("to one whose number begins the same", int(f"{root}0"))
+    third = say("three", root)
+    await log.amend("hall", "ada", Amendment("delete", second))
+    history = History(log)
+    assert await answers_in(history, root) == ([first, second, third], 1)
+    assert await answers_in(history, root, 1) == ([first, second, third], 3)
+    assert [message.deleted for message in (await history.thread("hall", root, 0, 9)).replies] == [False, True, False]
+    assert await answers_in(history, third) == ([], 1)
+    with pytest.raises(ChatError, match="message_not_found"):
+        await history.thread("hall", 1, 0, 9)
+
+
+async def test_a_long_room_is_looked_through_in_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dchat_server.history.SCANNED_AT_ONCE", 10)
+    monkeypatch.setattr("dchat_server.history.MOST_SCANNED", 30)
+    history, log = await room_of("m" + "x" * 100)
+    reads = 0
+    read = log.read
+
+    async def counted(room: str, after: int, limit: int) -> Any:
+        nonlocal reads
+        reads += 1
+        return await read(room, after, limit)
+
+    log.read = counted  # type: ignore[method-assign]
+    thread = await history.thread("hall", 3, 0, 50)
+    assert (thread.replies, thread.next, reads) == ([], 33, 1 + 3), "no answer yet, and no end either"
+    assert await answers_in(history, 3) == ([], 4)
+    assert (await history.thread("hall", 3, 1000, 50)).next is None

@@ -269,3 +269,50 @@ async def test_the_read_marker(here: Here) -> None:
         assert (status, problem["code"]) == (400, "invalid_request")
     status, problem = await here.call("PUT", path, "eve", json={"seq": 1})
     assert (status, problem["code"]) == (403, "not_a_member")
+
+
+async def test_a_thread_is_read_in_pages_in_its_present_state(here: Here) -> None:
+    async def say(text: str, reply_to: int | None = None) -> int:
+        body = {"text": text} if reply_to is None else {"text": text, "reply_to": reply_to}
+        return int((await here.call("POST", "/v1/rooms/hall/messages", json=body))[1]["message"]["seq"])
+
+    root = await say("root")
+    one, _, two, three = [await say("a", root), await say("b"), await say("c", root), await say("d", root)]
+    await here.call("PATCH", f"/v1/rooms/hall/messages/{one}", json={"text": "edited"})
+    await here.call("DELETE", f"/v1/rooms/hall/messages/{two}")
+    path = f"/v1/rooms/hall/messages/{root}/thread"
+    status, told = await here.call("GET", path)
+    assert status == 200
+    assert (told["root"]["text"], told["has_more"], "next" in told) == ("root", False, False)
+    assert [(each["seq"], each.get("text")) for each in told["messages"]] == [
+        (one, "edited"),
+        (two, None),
+        (three, "d"),
+    ]
+    assert told["messages"][1]["deleted"]
+    assert told["head"] >= three
+    _, first = await here.call("GET", f"{path}?limit=2")
+    assert ([each["seq"] for each in first["messages"]], first["has_more"]) == ([one, two], True)
+    _, rest = await here.call("GET", f"{path}?limit=2&after={first['next']}")
+    assert ([each["seq"] for each in rest["messages"]], rest["has_more"]) == ([three], False)
+    await here.call("DELETE", f"/v1/rooms/hall/messages/{root}")
+    _, told = await here.call("GET", path)
+    assert (told["root"]["deleted"], len(told["messages"])) == (True, 3)
+
+
+async def test_a_thread_is_shown_to_those_who_may_read_the_room(here: Here) -> None:
+    sent = (await here.call("POST", "/v1/rooms/hall/messages", json={"text": "root"}))[1]["message"]["seq"]
+    assert (await here.call("GET", f"/v1/rooms/hall/messages/{sent}/thread", "eve"))[0] == 200, "the room is public"
+    await here.room("cave", "ada", kind="private")
+    sent = (await here.call("POST", "/v1/rooms/cave/messages", json={"text": "root"}))[1]["message"]["seq"]
+    for room in ("cave", "nowhere"):
+        assert (await here.call("GET", f"/v1/rooms/{room}/messages/{sent}/thread", "eve"))[1][
+            "code"
+        ] == "room_not_found"
+    for seq, query, code in (
+        ("1", "", "message_not_found"),
+        ("999", "", "message_not_found"),
+        (sent, "?limit=0", "invalid_request"),
+        (sent, "?after=-1", "invalid_request"),
+    ):
+        assert (await here.call("GET", f"/v1/rooms/cave/messages/{seq}/thread{query}"))[1]["code"] == code
