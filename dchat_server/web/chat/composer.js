@@ -109,9 +109,10 @@ export class Composer {
     // While a syllable is being composed, Enter and the arrows belong to the input method.
     if (event.isComposing || event.keyCode === 229) return;
     if (this.#completion.key(event)) return;
+    if (event.altKey || event.ctrlKey || event.metaKey) return;
     const { key, shiftKey } = event;
     const isEmpty = this.#field.value === "";
-    if (key === "Enter" && !shiftKey && !event.altKey) this.#send();
+    if (key === "Enter" && !shiftKey) this.#send();
     else if (key === "Escape" && this.#about) this.#drop();
     else if (key === "ArrowUp" && isEmpty && !shiftKey) this.does.editLast();
     else if (key === "ArrowUp" && shiftKey && isEmpty) this.does.up();

@@ -34,15 +34,15 @@ export class Tools {
 
   /** Lines have changed: the active one may be gone or another node now. */
   refresh() {
-    const last = this.#list.querySelector(".line:last-of-type") ?? null;
-    const next = this.#active?.isConnected ? this.#active : (this.#list.querySelector(".line.active") ?? last);
+    const newest = [...this.#list.querySelectorAll(".line")].at(-1) ?? null;
+    const next = this.#active?.isConnected ? this.#active : (this.#list.querySelector(".line.active") ?? newest);
     if (next !== this.#active) this.#activate(next, this.#bar.isConnected);
   }
 
   /** Go to the newest message with the keyboard. */
   focus() {
-    this.refresh();
-    (this.#active ?? byId("log")).focus();
+    const newest = [...this.#list.querySelectorAll(".line")].at(-1);
+    (newest ?? byId("log")).focus();
   }
 
   #to(target) {
