@@ -100,7 +100,7 @@ class Run:
 
         def told(carried: Carried) -> None:
             words = f"{carried.sent + carried.before} messages to {clean(cargo.room)}"
-            progress.show(cargo.source.done, cargo.source.total, words)
+            progress.show(carried.done, cargo.source.total, words)
 
         with Journal(path) as journal:
             carrier = Carrier(

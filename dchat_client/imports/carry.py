@@ -20,10 +20,13 @@ _FIRST_PATIENCE_S = 20.0
 
 @dataclass(slots=True)
 class Carried:
-    """How far it is: `sent` by this run, `before` by earlier ones."""
+    """How far it is: messages `sent` by this run and `before` by earlier ones; `done` bytes of the source
+    are in the room.
+    """
 
     sent: int = 0
     before: int = 0
+    done: int = 0
 
 
 class Carrier:
@@ -65,13 +68,14 @@ class Carrier:
                 continue
             if self._journal.seq(digest) is not None:
                 self.carried.before += 1
+                self.carried.done = source.done if not self._pending else self.carried.done
                 self._told(self.carried)
                 continue
-            await self._add(said, digest)
+            await self._add(said, digest, source.done)
         await self._send()
         return self.carried
 
-    async def _add(self, said: Said, digest: bytes) -> None:
+    async def _add(self, said: Said, digest: bytes, done: int) -> None:
         text = self._text(said)
         if not text:
             return
@@ -87,7 +91,7 @@ class Carrier:
                 await self._send()
             self._pending.add(digest)
             key = client_id(digest, number, len(parts))
-            self._outbox.add(self._room, part, client_id=key, reply_to=reply_to, tag=(digest, number, len(parts)))
+            self._outbox.add(self._room, part, client_id=key, reply_to=reply_to, tag=(digest, number, len(parts), done))
 
     async def _send(self) -> None:
         patience_s = _PATIENCE_S if self.carried.sent or self.carried.before else _FIRST_PATIENCE_S
@@ -96,7 +100,7 @@ class Carrier:
             raise self._refused.error
 
     def _settled(self, outcome: Outcome) -> None:
-        digest, number, parts = outcome.entry.tag
+        digest, number, parts, done = outcome.entry.tag
         known = outcome.error is not None and outcome.error.code == "idempotency_conflict"
         if outcome.error is not None and not known:
             self._refused = self._refused or outcome
@@ -108,6 +112,7 @@ class Carrier:
         if number < parts:
             return
         self._pending.discard(digest)
+        self.carried.done = done
         self._journal.note(digest, self._first_seq)
         if outcome.repeat or known:
             self.carried.before += 1

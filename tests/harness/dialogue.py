@@ -7,6 +7,7 @@ import os
 import pty
 import select
 import signal
+import struct
 import subprocess
 import termios
 import time
@@ -20,8 +21,9 @@ from tests.harness.processes import PATIENCE_S, ROOT
 class Dialogue:
     """A process whose three files are one pseudo-terminal. Use it as a context manager; it is killed at the end."""
 
-    def __init__(self, command: Sequence[str], env: Mapping[str, str]) -> None:
+    def __init__(self, command: Sequence[str], env: Mapping[str, str], *, size: tuple[int, int] = (24, 80)) -> None:
         self._master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
         self.shown = ""
         self._read_to = 0
         self.process = subprocess.Popen(
@@ -52,13 +54,13 @@ class Dialogue:
         """Wait until the program has written `words` behind what was expected before."""
         deadline = time.monotonic() + PATIENCE_S
         while (at := self.shown.find(words, self._read_to)) < 0:
-            assert time.monotonic() < deadline, f"waited for {words!r}; shown so far:\n{self.shown}"
-            assert self._read(0.2), f"it ended before {words!r}; shown:\n{self.shown}"
+            assert time.monotonic() < deadline, f"waited for {words!r}; shown at last:\n{self.shown[-3000:]}"
+            assert self._read(0.2), f"it ended before {words!r}; shown at last:\n{self.shown[-3000:]}"
         self._read_to = at + len(words)
 
     def answer(self, text: str) -> None:
-        """Type a line."""
-        self.press(text + "\n")
+        """Type a line, and Return."""
+        self.press(text + "\r")
 
     def press(self, keys: str) -> None:
         """Type these characters, Ctrl-C as \x03."""
@@ -68,7 +70,7 @@ class Dialogue:
         """Read to the end and return the exit code."""
         deadline = time.monotonic() + PATIENCE_S
         while self._read(0.2):
-            assert time.monotonic() < deadline, f"it does not end; shown so far:\n{self.shown}"
+            assert time.monotonic() < deadline, f"it does not end; shown at last:\n{self.shown[-3000:]}"
         return self.process.wait(PATIENCE_S)
 
     def _read(self, within_s: float) -> bool:
