@@ -88,6 +88,7 @@ class ChatPage(ttk.Frame):
         self.header.pack(side="top", fill="x")
         self.entry.pack(side="bottom", fill="x", padx=theme.px(14), pady=(theme.px(6), theme.px(8)))
         self.view.pack(side="top", fill="both", expand=True)
+        self.entry.text.focus_set()
         if preferences.sash:
             self.after_idle(lambda: self._place_sash(preferences.sash))
         theme.follow(self._recomposed)
@@ -277,6 +278,9 @@ class ChatPage(ttk.Frame):
             self.open(self._wished)
         elif self.opened is None and ordered:
             self.open(ordered[0].name)
+        elif self.opened is None:
+            self.view.show(None, None)
+            self.entry.hint("Write /join and a room's name, or press Ctrl-K")
         self._wished = ""
         self.state_line.who(f"{clean(self.chat.me)}")
 

@@ -32,6 +32,7 @@ SHOWN = 200
 """Lines drawn at first, and by which the stretch grows."""
 MOST_SHOWN = 600
 """With more, and the view at the bottom, the oldest are let go."""
+NOWHERE = "You are in no room yet. Ctrl-K finds one to join or somebody to write to, Ctrl-N makes a room."
 ASK_AGAIN_S = 3.0
 """A page that did not come is asked for again after that, when somebody is still there."""
 
@@ -79,6 +80,8 @@ class TranscriptView(ttk.Frame):
         self._top, self._asked = 0, (0, 0.0)
         self._chosen = None
         self._draw([])
+        if transcript is None:
+            self._draw([Block("top", ((f"{NOWHERE}\n", ("notice",)),))])
         self.refresh()
         self._seen = transcript.newest if transcript is not None else 0
         self._go_to_unread()
