@@ -1,7 +1,7 @@
 # make run     start a chat server on this machine, with nothing configured
 # make setup   everything for working on D-Chat, in .venv (can be repeated at will)
 # make test    all tests          make check   format, lint, types, import arrows
-# make bench   the benchmarks, as a table
+# make bench   the benchmarks, as a table          make screenshots   README's pictures anew, into docs/images
 #
 # Flags for the server go in ARGS:  make run ARGS="--port 5001"; those for pytest too:  make test ARGS="-k hub"
 
@@ -13,7 +13,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 JOBS   ?= 3
 CODE   := dchat_server dchat_client tests benchmarks
 
-.PHONY: help setup run test check format bench clean
+.PHONY: help setup run test check format bench screenshots clean
 
 help:
 	@sed -n '/^$$/q; s/^# \{0,1\}//p' Makefile
@@ -38,6 +38,9 @@ format: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks $(ARGS)
+
+screenshots: $(VENV)/.dev
+	$(BIN)/python -m tests.screenshots $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

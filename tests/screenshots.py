@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 import aiohttp
+from PIL import Image
 from playwright.async_api import Browser as Chromium
 from playwright.async_api import BrowserContext, async_playwright
 
@@ -26,8 +27,9 @@ from dchat_client.tui.prefs import Kept, Settings
 from dchat_client.unsent import UnsentFiles
 from tests.harness.browser import launched
 from tests.harness.people import PASSWORD, Person, web
-from tests.harness.processes import ROOT, eventually, new_folder
+from tests.harness.processes import ROOT, Running, eventually, new_folder, plain_environment
 from tests.harness.redis import RedisServer
+from tests.harness.screen import Screen
 from tests.harness.workers import Haproxy, Workers
 
 FOLDER = ROOT / "docs" / "images"
@@ -200,10 +202,31 @@ async def shoot_terminal(chromium: Chromium, stage: Stage) -> None:
     shutil.rmtree(home, ignore_errors=True)
 
 
+async def shoot_window(chromium: Chromium, stage: Stage) -> None:
+    """The window, on a screen of its own."""
+    home = new_folder()
+    with Screen(1120, 740) as screen:
+        folders = {"XDG_CONFIG_HOME": str(home / "config"), "XDG_STATE_HOME": str(home / "state")}
+        settings = {"DCHAT_URL": stage.url, "DCHAT_TOKEN": stage.people["ada"].token, "DCHAT_KEYRING": "0"}
+        env = plain_environment(HOME=str(home), **folders, **settings, **screen.env)
+        with Running("window", [sys.executable, "-m", "dchat_client", "gui"], home, env):
+            shown = await asyncio.to_thread(screen.window, "D-Chat")
+            screen.focus(shown)
+            screen.fill(shown)
+            await asyncio.sleep(3)
+            screen.key("ctrl+k")
+            screen.type("lobby")
+            screen.key("Return")
+            await asyncio.sleep(3)
+            screen.save(FOLDER / "window.png")
+    shutil.rmtree(home, ignore_errors=True)
+
+
 FACES: dict[str, Callable[[Chromium, Stage], Awaitable[None]]] = {
     "chat": shoot_chat,
     "dashboard": shoot_dashboard,
     "terminal": shoot_terminal,
+    "window": shoot_window,
 }
 
 
@@ -218,9 +241,13 @@ async def shoot(names: list[str]) -> None:
             stage = await prepared(http, front.url, workers)
             chromium = await launched(playwright)
             for name in names:
+                print(name)
                 await FACES[name](chromium, stage)
-                print(f"{name}: {', '.join(sorted(path.name for path in FOLDER.glob('*.png')))}")
             await chromium.close()
+    for path in FOLDER.glob("*.png"):
+        picture = Image.open(path)
+        if picture.mode != "P":  # a third of the size, and nobody sees it
+            picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 if __name__ == "__main__":

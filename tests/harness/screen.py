@@ -66,6 +66,11 @@ class Screen:
         """Give the keyboard to a window; there is no window manager that would."""
         self._xdotool("windowfocus", "--sync", window)
 
+    def fill(self, window: str) -> None:
+        """Make a window as large as the screen."""
+        self._xdotool("windowmove", window, "0", "0")
+        self._xdotool("windowsize", "--sync", window, "100%", "100%")
+
     def type(self, text: str) -> None:
         """Type into the window that has the keyboard."""
         self._xdotool("type", "--delay", "12", "--", text)
