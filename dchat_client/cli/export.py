@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dchat_client.address import segment
+from dchat_client.cli import completing
 from dchat_client.cli.bar import Progress
 from dchat_client.cli.face import Face
 from dchat_client.cli.program import FAILED
@@ -27,7 +28,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
 @click.command("export")
-@click.argument("room", required=False)
+@click.argument("room", required=False, shell_complete=completing.rooms)
 @click.option(
     "-o", "--output", metavar="FILE", type=click.Path(path_type=Path), help="Write there; with --all, a folder."
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dchat_client.address import segment
+from dchat_client.cli import completing
 from dchat_client.cli.face import Face
 from dchat_client.cli.lines import Lines
 from dchat_client.terminal import clean
@@ -18,7 +19,7 @@ _SEQ = click.IntRange(min=0)
 
 
 @click.command("history")
-@click.argument("room")
+@click.argument("room", shell_complete=completing.rooms)
 @click.option("--limit", metavar="N", type=click.IntRange(min=1), help="At most N messages [50].")
 @click.option("--all", "everything", is_flag=True, help="All there are, from the first.")
 @click.option("--before", metavar="SEQ", type=_SEQ, help="Only messages before this one.")
@@ -69,7 +70,7 @@ def history_command(
 
 
 @click.command("read")
-@click.argument("room")
+@click.argument("room", shell_complete=completing.rooms)
 @click.argument("seq", type=_SEQ, required=False)
 @click.option("--unread", is_flag=True, help="Move the mark back to SEQ: what comes after it is unread again.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")

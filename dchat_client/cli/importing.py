@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dchat_client.cli import completing
 from dchat_client.cli.face import Face
 from dchat_client.texts import MAX_TEXT_BYTES
 
@@ -101,7 +102,12 @@ def slack_command(
 
 @import_command.command("irc")
 @click.argument("files", type=_FILE, nargs=-1, required=True, metavar="FILE…")
-@click.option("--room", required=True, help="The room they go into; it is made when it is not there.")
+@click.option(
+    "--room",
+    required=True,
+    shell_complete=completing.rooms,
+    help="The room they go into; it is made when it is not there.",
+)
 @click.option(
     "--date",
     "day",
@@ -141,7 +147,11 @@ def irc_command(
 
 @import_command.command("ndjson")
 @click.argument("files", type=_FILE, nargs=-1, required=True, metavar="FILE…")
-@click.option("--room", help="The room they go into [the one they were]; it is made when it is not there.")
+@click.option(
+    "--room",
+    shell_complete=completing.rooms,
+    help="The room they go into [the one they were]; it is made when it is not there.",
+)
 @click.option("--as-is", is_flag=True, help="Send each text exactly as it was, without who and when.")
 @_common
 @click.pass_obj

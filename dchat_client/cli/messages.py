@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dchat_client.address import segment
+from dchat_client.cli import completing
 from dchat_client.cli.face import Face
 from dchat_client.cli.given import text_given
 from dchat_client.cli.lines import Lines
@@ -22,9 +23,9 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print the message 
 
 
 @click.command("react")
-@click.argument("room")
+@click.argument("room", shell_complete=completing.rooms)
 @click.argument("seq", type=_SEQ)
-@click.argument("emoji")
+@click.argument("emoji", shell_complete=completing.emoji)
 @click.option("--remove", is_flag=True, help="Take the reaction back.")
 @_JSON
 @click.pass_obj
@@ -42,7 +43,7 @@ def react_command(face: Face, room: str, seq: int, emoji: str, remove: bool, as_
 
 
 @click.command("edit")
-@click.argument("room")
+@click.argument("room", shell_complete=completing.rooms)
 @click.argument("seq", type=_SEQ)
 @click.argument("text", required=False)
 @_JSON
@@ -72,7 +73,7 @@ def edit_command(face: Face, room: str, seq: int, text: str | None, as_json: boo
 
 
 @click.command("delete")
-@click.argument("room")
+@click.argument("room", shell_complete=completing.rooms)
 @click.argument("seq", type=_SEQ)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj

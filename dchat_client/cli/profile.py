@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dchat_client.cli import completing
 from dchat_client.cli.face import Face
 from dchat_client.cli.rooms import write_table
 from dchat_client.config import check_name, load_profile, read_file, remove_profile, use_profile
@@ -57,7 +58,7 @@ def list_command(face: Face, as_json: bool) -> None:
 
 
 @profile_command.command("use")
-@click.argument("name")
+@click.argument("name", shell_complete=completing.profiles)
 @click.pass_obj
 def use_command(face: Face, name: str) -> None:
     """Use profile NAME from now on wherever neither --profile nor DCHAT_PROFILE names another."""
@@ -68,7 +69,7 @@ def use_command(face: Face, name: str) -> None:
 
 
 @profile_command.command("remove")
-@click.argument("name")
+@click.argument("name", shell_complete=completing.profiles)
 @click.pass_obj
 def remove_command(face: Face, name: str) -> None:
     """Sign profile NAME out and forget it. What is on the server stays."""

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from dchat_client import __version__
+from dchat_client.cli import completing
 from dchat_client.cli.face import Face, OutputClosed
 from dchat_client.config import ConfigError
 from dchat_client.errors import Busy, ChatError, NotFound, SignInNeeded, Unreachable
@@ -85,7 +86,12 @@ class LazyGroup(click.Group):
     " 4 not signed in, 5 not found, 130 interrupted, 141 output closed.",
 )
 @click.option("--url", metavar="URL[,URL…]", help="The server; several addresses are tried in turn. [DCHAT_URL]")
-@click.option("--profile", metavar="NAME", help="Which kept server and user to use. [DCHAT_PROFILE]")
+@click.option(
+    "--profile",
+    metavar="NAME",
+    shell_complete=completing.profiles,
+    help="Which kept server and user to use. [DCHAT_PROFILE]",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing on standard error but errors.")
 @click.version_option(__version__, "-V", "--version", prog_name="dchat", message="%(prog)s %(version)s")
 @click.pass_context

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dchat_client.address import segment
+from dchat_client.cli import completing
 from dchat_client.cli.face import Face
 from dchat_client.terminal import clean, columns, pad
 
@@ -63,7 +64,7 @@ def create_command(face: Face, room: str, private: bool, topic: str, display_nam
 
 
 @click.command("topic")
-@click.argument("room")
+@click.argument("room", shell_complete=completing.rooms)
 @click.argument("text", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print the room as JSON.")
 @click.pass_obj
@@ -87,7 +88,7 @@ def topic_command(face: Face, room: str, text: str | None, as_json: bool) -> Non
 
 
 @click.command("join")
-@click.argument("room")
+@click.argument("room", shell_complete=completing.rooms_to_join)
 @click.pass_obj
 def join_command(face: Face, room: str) -> None:
     """Join a public room; doing it twice is fine."""
@@ -96,7 +97,7 @@ def join_command(face: Face, room: str) -> None:
 
 
 @click.command("leave")
-@click.argument("room")
+@click.argument("room", shell_complete=completing.rooms)
 @click.pass_obj
 def leave_command(face: Face, room: str) -> None:
     """Leave a room."""
@@ -105,8 +106,8 @@ def leave_command(face: Face, room: str) -> None:
 
 
 @click.command("invite")
-@click.argument("room")
-@click.argument("user")
+@click.argument("room", shell_complete=completing.rooms)
+@click.argument("user", shell_complete=completing.users)
 @click.option(
     "--role",
     type=click.Choice(["owner", "moderator", "member", "reader"]),
@@ -120,7 +121,7 @@ def invite_command(face: Face, room: str, user: str, role: str | None) -> None:
 
 
 @click.command("members")
-@click.argument("room")
+@click.argument("room", shell_complete=completing.rooms)
 @_JSON
 @click.pass_obj
 def members_command(face: Face, room: str, as_json: bool) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dchat_client.cli import completing
 from dchat_client.cli.bar import Progress
 from dchat_client.cli.face import Face
 from dchat_client.cli.lines import Lines
@@ -30,8 +31,15 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print each message
 
 @click.command("search")
 @click.argument("text")
-@click.option("--room", "rooms", metavar="ROOM", multiple=True, help="Only there; may be given several times.")
-@click.option("--sender", metavar="USER", help="Only what USER wrote.")
+@click.option(
+    "--room",
+    "rooms",
+    metavar="ROOM",
+    multiple=True,
+    shell_complete=completing.rooms,
+    help="Only there; may be given several times.",
+)
+@click.option("--sender", metavar="USER", shell_complete=completing.users, help="Only what USER wrote.")
 @click.option("--since", metavar="WHEN", type=When(), help="Only since then: 10m, 2h, 30d, 2026-11-23, or an ISO time.")
 @click.option("--until", metavar="WHEN", type=When(), help="Only before then.")
 @click.option("--limit", metavar="N", type=click.IntRange(min=1), default=20, help="At most N messages [20].")
@@ -117,7 +125,7 @@ async def _read_back(
 
 
 @click.command("thread")
-@click.argument("room")
+@click.argument("room", shell_complete=completing.rooms)
 @click.argument("seq", type=click.IntRange(min=1))
 @_MAX_MESSAGES
 @_JSON

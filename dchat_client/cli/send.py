@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dchat_client.cli import completing
 from dchat_client.cli.face import Face
 from dchat_client.cli.given import text_given
 from dchat_client.errors import ChatError, Refused
@@ -33,7 +34,7 @@ def _key(ctx: click.Context, parameter: click.Parameter, value: str | None) -> s
 
 
 @click.command("send")
-@click.argument("room")
+@click.argument("room", shell_complete=completing.rooms)
 @click.argument("text", required=False)
 @click.option("--stream", is_flag=True, help="Read standard input and send each line as a message.")
 @click.option("--key", metavar="KEY", callback=_key, help="Send nothing twice when the command is repeated with it.")
@@ -79,7 +80,7 @@ def send_command(
 
 
 @click.command("dm")
-@click.argument("users", metavar="USER[,USER…]")
+@click.argument("users", metavar="USER[,USER…]", shell_complete=completing.users)
 @click.argument("text", required=False)
 @click.option("--key", metavar="KEY", callback=_key, help="Send nothing twice when the command is repeated with it.")
 @click.option("--reply-to", metavar="SEQ", type=click.IntRange(min=1), help="The message this answers.")

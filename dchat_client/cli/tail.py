@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dchat_client.bookmark import BookmarkFile, BookmarkInUse
+from dchat_client.cli import completing
 from dchat_client.cli.face import Face
 from dchat_client.cli.lines import Lines
 
@@ -22,7 +23,7 @@ _FIRST_PATIENCE_S = 10.0
 
 
 @click.command("tail")
-@click.argument("rooms", nargs=-1, metavar="[ROOM]…")
+@click.argument("rooms", nargs=-1, metavar="[ROOM]…", shell_complete=completing.rooms)
 @click.option("--json", "as_json", is_flag=True, help="Print each event as a line of JSON, exactly as it came.")
 @click.option(
     "-n",

@@ -188,6 +188,9 @@ class FakeServer:
                 self.members[name] = dict.fromkeys(people, "member")
                 self.details[name] = {"kind": "dm", "topic": ""}
                 return web.json_response({"room": self._room(name, request[USER])})
+            case ["GET", "v1", "users"]:
+                found = sorted(name for name in self.users if name.startswith(request.query.get("query", "")))
+                return web.json_response({"users": [{"username": name} for name in found], "next": None})
             case ["GET", "v1", "search"] if self.search is not None:
                 return web.json_response(self.search(dict(request.query)))
             case [_, "v1", "tokens", *rest]:
@@ -327,6 +330,7 @@ class FakeServer:
         names = sorted(self.rooms)
         if request.query.get("joined"):
             names = [name for name in names if request[USER] in self.members[name]]
+        names = [name for name in names if name.startswith(request.query.get("query", ""))]
         at = int(request.query.get("cursor", "0"))
         rooms = [self._room(name, request[USER]) for name in names[at : at + 2]]
         return web.json_response({"rooms": rooms, "next": str(at + 2) if at + 2 < len(names) else None})
