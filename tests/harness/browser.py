@@ -22,15 +22,20 @@ import os
 import shutil
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest_asyncio
 from playwright.async_api import Browser as Chromium
-from playwright.async_api import BrowserContext, ConsoleMessage, Page, Playwright, async_playwright
+from playwright.async_api import BrowserContext, ConsoleMessage, Page, Playwright, Route, async_playwright
+
+from tests.harness.processes import ROOT
 
 FLAGS = (
     *("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"),
 )
+NOWHERE = "http://localhost"
+"""Where pages that need no server live: a secure context for browsers, and never asked for over the network."""
 PATIENCE_MS = 60_000
 """How long a step waits for what has to come; nothing is judged by it."""
 
@@ -64,6 +69,14 @@ class Browser:
         await page.goto(url)
         return page
 
+    async def library(self) -> Page:
+        """An empty page of no server that can import the tree's own `/web/…` and `/tests/…`."""
+        context = await self.context()
+        await context.route(f"{NOWHERE}/**", _from_the_tree)
+        page = await context.new_page()
+        await page.goto(f"{NOWHERE}/")
+        return page
+
     def expect_complaint(self, part: str) -> None:
         """Complaints with `part` in them are what this test is about."""
         self._expected.append(part)
@@ -78,6 +91,17 @@ class Browser:
     def _heard(self, message: ConsoleMessage) -> None:
         if message.type == "error" and not message.text.startswith(_NETWORK):
             self.complaints.append(f"{message.text} ({message.location.get('url', '')})")
+
+
+async def _from_the_tree(route: Route) -> None:
+    path = urlsplit(route.request.url).path
+    for prefix, folder in (("/web/", ROOT / "dchat_server" / "web"), ("/tests/", ROOT / "tests")):
+        file = folder / path.removeprefix(prefix)
+        if path.startswith(prefix) and file.suffix == ".js" and file.is_file():
+            await route.fulfill(path=file, content_type="text/javascript; charset=utf-8")
+            return
+    status = 200 if path == "/" else 404
+    await route.fulfill(status=status, body="<!doctype html><link rel=icon href=data:,>", content_type="text/html")
 
 
 async def launched(playwright: Playwright) -> Chromium:
