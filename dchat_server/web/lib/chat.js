@@ -210,10 +210,11 @@ class ChangeSet {
 
 /** Put `more` into `changes`. @param {Changes} changes @param {Changes} more */
 export function merge(changes, more) {
+    /** @type {Record<string, any>} */
+    const all = changes;
     for (const [name, value] of Object.entries(more)) {
-        const key = /** @type {"rooms"} */ (name);
-        if (value instanceof Set) changes[key] = new Set([...(changes[key] ?? []), ...value]);
-        else if (value) changes[key] = value;
+        if (value instanceof Set) all[name] = new Set([...(all[name] ?? []), ...value]);
+        else if (value) all[name] = value;
     }
     return changes;
 }

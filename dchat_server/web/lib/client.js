@@ -85,7 +85,8 @@ export class Client extends Calls {
         this.#door = new BroadcastChannel(`dchat:${this.#place}`);
         this.#door.onmessage = () => void this.#again();
         signal.addEventListener("abort", () => this.#door?.close());
-        watchPage({ wake: (why) => this.#woke(why), freeze: () => this.#sitting?.freeze() }, signal);
+        const freeze = () => this.#sitting?.freeze();
+        watchPage({ wake: (why) => this.#woke(why), offline: () => void this.#sitting?.offline(), freeze }, signal);
         await this.#again();
     }
 

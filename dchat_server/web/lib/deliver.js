@@ -27,7 +27,8 @@ export async function deliver({ connection, outbox, alarm, clock, settled, chang
             continue;
         }
         changed();
-        let outcomes;
+        /** @type {import("./outbox.js").Outcome[]} */
+        let outcomes = [];
         try {
             // Not given up with the signal: what is on its way is better known to have arrived.
             outcomes = outbox.answered(await connection.postBatch(batch[0].room, batch), clock());
@@ -36,7 +37,6 @@ export async function deliver({ connection, outbox, alarm, clock, settled, chang
             // After a fault of the server nobody knows either; the keys make a repeat safe.
             if (error.retryable || error.serverFault) {
                 outbox.unclear(error, clock());
-                outcomes = [];
             } else {
                 outcomes = outbox.failed(error);
             }

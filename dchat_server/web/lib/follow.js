@@ -80,7 +80,7 @@ async function read(stream, session, alarm, clock) {
     try {
         return await stream.read();
     } catch (error) {
-        throw silent ? unreachable(`nothing came for ${session.idleTimeoutS} s`) : error;
+        throw silent ? unreachable("nothing came any more") : error;
     } finally {
         came.abort();
     }

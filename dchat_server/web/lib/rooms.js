@@ -9,10 +9,13 @@
  * read marker gives exact counts. A marker that moves to between the two, or back, cannot be counted from here: the room is
  * *in doubt* until a new baseline comes. So is one where something unread before the baseline was changed.
  *
- * A baseline that was asked for before a marker moved may arrive after it and know of nothing; so each move raises the
- * room's version, and a baseline with an older one is not taken.
+ * A baseline that was asked for before a marker moved, or something unread was changed, may arrive after it and know of
+ * nothing; so each of these raises the room's version, and a baseline with an older one is not taken.
  *
- * What one writes oneself one has read, and everything before it, too; the server sees it the same way.
+ * What one writes oneself one has read, and everything before it, too; the server sees it the same way. Markers and messages
+ * come over feeds of their own, in no order between them: so a marker that goes back may be one that was overtaken by what
+ * one wrote, and what one wrote may come after a marker that was taken back behind it. So a marker that goes back, and one's
+ * own message after a marker that left something unread, bring the room into doubt.
  */
 
 /**
@@ -40,8 +43,10 @@
  * @property {Room} room
  * @property {{head: number, read: number, unread: number, mentions: number}} base
  * @property {Counted[]} counted
+ * @property {number} heard the last event that came over the stream
  * @property {number} version
  * @property {boolean} inDoubt
+ * @property {boolean} leftUnread the last marker that came was not at the newest event known here
  */
 
 /** With more counted messages than this, a room asks for a new baseline. */
@@ -129,7 +134,7 @@ export class Rooms {
         const { head, read, unread, mentions: called } = room;
         const base = { head, read, unread, mentions: called };
         if (kept === undefined) {
-            this.#rooms.set(room.room, { room, base, counted: [], version: 0, inDoubt: false });
+            this.#rooms.set(room.room, { room, base, counted: [], heard: 0, version: 0, inDoubt: false, leftUnread: false });
             return true;
         }
         if (version !== null && version !== kept.version) {
@@ -139,7 +144,7 @@ export class Rooms {
         kept.base = base;
         kept.counted = kept.counted.filter((message) => message.seq > head);
         kept.inDoubt = false;
-        return this.#put(kept, { ...room, head: Math.max(head, kept.counted.at(-1)?.seq ?? 0) });
+        return this.#put(kept, { ...room, head: Math.max(head, kept.heard) });
     }
 
     /**
@@ -149,6 +154,7 @@ export class Rooms {
     deliver(event) {
         const kept = this.#rooms.get(event.room);
         if (kept === undefined || event.seq <= kept.base.head) return false;
+        kept.heard = event.seq;
         const facts = this.#facts(kept.room, event);
         if (event.type === "message") this.#count(kept, event, facts);
         else if (event.type === "edit" || event.type === "delete") this.#recount(kept, event);
@@ -160,6 +166,8 @@ export class Rooms {
         const kept = this.#rooms.get(name);
         if (kept === undefined) return false;
         kept.version += 1;
+        kept.leftUnread = read !== kept.room.head;
+        if (read < kept.room.read) kept.inDoubt = true;
         return this.#put(kept, { ...kept.room, read });
     }
 
@@ -173,6 +181,8 @@ export class Rooms {
         const kept = this.#rooms.get(name);
         if (kept === undefined) return;
         kept.inDoubt = true;
+        kept.version += 1;
+        kept.heard = Math.min(kept.heard, first - 1);
         kept.counted = kept.counted.filter((message) => message.seq < first);
         // What comes now under a number that was used before is news.
         kept.base = { ...kept.base, head: Math.min(kept.base.head, first - 1) };
@@ -188,12 +198,16 @@ export class Rooms {
         }
         if (event.sender === this.#me) {
             kept.version += 1;
-            facts.read = event.seq;
+            if (kept.leftUnread) kept.inDoubt = true;
+            kept.leftUnread = false;
+            facts.read = Math.max(event.seq, kept.room.read);
         }
     }
 
     /** @param {Kept} kept @param {Record<string, any>} event */
     #recount(kept, { type, target, text }) {
+        // A baseline that is on its way may count the message as it was.
+        if (target > kept.room.read) kept.version += 1;
         const message = kept.counted.find((each) => each.seq === target);
         if (message) {
             if (type === "delete") message.gone = true;

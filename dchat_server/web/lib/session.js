@@ -8,7 +8,7 @@
  * event that is not the next one of its room proves that something is missing: a gap goes out before it.
  *
  * What the browser needs beyond the twin: `hear` takes events that another tab received and passed on, `align` what that
- * tab says of its own place, and `hurry` ends a wait early when the network comes back.
+ * tab says of its own place, `doubt` and `hurry` end a wait early when the network goes or comes back.
  */
 
 import { Backoff } from "./backoff.js";
@@ -182,6 +182,11 @@ export class Session {
         this.#notBefore = now + this.#backoff.floor(askedS);
         this.#liveSince = null;
         this.#change(status("reconnecting", reason, waitS));
+    }
+
+    /** The connection is believed to be dead: silence has lasted long enough. @param {number} now */
+    doubt(now) {
+        this.#aliveAt = now - this.idleTimeoutS;
     }
 
     /** Somebody asks for a try now, or the network is back: wait no longer than the server asked. @param {number} now */

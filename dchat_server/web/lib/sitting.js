@@ -118,12 +118,24 @@ export class Sitting {
     wake({ online = false } = {}) {
         const now = this.#clock();
         if (online) {
+            // What was open before is of another network; a new stream costs little and goes on from the same place.
+            this.#session?.doubt(now);
             this.#session?.hurry(now);
             if (this.#outbox) this.#outbox.readyAt = 0;
             this.#mending.hurry();
         }
         if (this.#session !== null && now - this.#syncedAt > OLD_S) this.#resync();
         this.tabs.wake();
+    }
+
+    /** The browser says that there is no network; a server on this very machine may be there all the same. */
+    async offline() {
+        try {
+            await this.#connection.request("GET", "/healthz", { tries: 1, signal: this.#end.signal });
+        } catch {
+            this.#session?.doubt(this.#clock());
+            this.alarm.check();
+        }
     }
 
     /** Try to connect now. */
@@ -185,7 +197,7 @@ export class Sitting {
                 changed: () => this.#sends(outbox.inFlight.map((entry) => entry.clientId)),
             });
         } finally {
-            this.#outbox = null;
+            if (this.#outbox === outbox) this.#outbox = null;
         }
     }
 
@@ -303,8 +315,7 @@ export class Sitting {
     /** @param {import("./session.js").GapRange} range */
     #missing({ room, first }) {
         this.chat.rooms.gap(room, first);
-        const transcript = this.chat.transcript(room);
-        if (transcript) transcript.stale = true;
+        this.chat.transcript(room)?.gap(first);
     }
 
     /** @param {import("./session.js").StatusChanged} item */

@@ -166,7 +166,8 @@ export class Tabs {
             const work = holder.own(signal);
             this.#post(this.#reigning(holder));
             void this.#beat(done.signal);
-            await work;
+            // A page that is frozen gets no chance to wind its work up; the lock goes at once.
+            await Promise.race([work, aborted(signal)]);
         } finally {
             done.abort();
             this.isOwner = false;
@@ -253,4 +254,12 @@ export class Tabs {
     #post(message) {
         this.#channel?.postMessage(message);
     }
+}
+
+/** Resolves when `signal` is aborted. @param {AbortSignal} signal @returns {Promise<void>} */
+function aborted(signal) {
+    return new Promise((resolve) => {
+        if (signal.aborted) resolve();
+        signal.addEventListener("abort", () => resolve(), { once: true });
+    });
 }

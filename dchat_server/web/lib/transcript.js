@@ -22,8 +22,11 @@ import { AMENDMENTS, amended, messageOf } from "./amend.js";
 
 /** @typedef {import("./amend.js").Message} Message */
 /** @typedef {import("./history.js").Page} Page */
-/** @typedef {{message: Message, asOf: number}} Row `asOf`: amendments with a seq up to it are in the message */
-/** @typedef {{at: number, from: number}} Asking what a request for a page has to remember until it is answered */
+/**
+ * `asOf`: amendments with a seq up to it are in the message. `doubtful`: it may have been lost since.
+ * @typedef {{message: Message, asOf: number, doubtful?: boolean}} Row
+ */
+/** @typedef {{at: number, from: number, gaps: number, pages: number}} Asking what a request for a page has to remember until it is answered */
 
 /** Messages kept when the reader is at the newest; the oldest leave and can be loaded again. */
 export const MAX_MESSAGES = 1000;
@@ -54,6 +57,8 @@ export class Transcript {
     #kept = [];
     #asking = 0;
     #overflowed = false;
+    #gaps = 0;
+    #pages = 0;
     #limit = MAX_MESSAGES;
 
     /** @param {string} room */
@@ -106,12 +111,19 @@ export class Transcript {
         return this.#insert({ message, asOf: message.seq });
     }
 
+    /** What happened from `first` on is not known, or not as it was: the window has to be loaded again. @param {number} first */
+    gap(first) {
+        this.stale = true;
+        this.#gaps += 1;
+        for (const row of this.#rows) if (row.message.seq >= first) row.doubtful = true;
+    }
+
     // What pages bring
 
     /** A page is about to be asked for. @returns {Asking} */
     asking() {
         this.#asking += 1;
-        return { at: this.#kept.length, from: this.first ?? 0 };
+        return { at: this.#kept.length, from: this.first ?? 0, gaps: this.#gaps, pages: this.#pages };
     }
 
     /** It will not come. */
@@ -129,14 +141,15 @@ export class Transcript {
      * @param {Asking} asking @param {Page[]} pages
      */
     tookNewest(asking, pages) {
-        if (this.#overflowed) {
+        if (this.#overflowed || asking.gaps !== this.#gaps) {
             this.gaveUp();
             return false;
         }
         const head = pages.at(-1)?.head ?? 0;
-        const since = this.#rows.filter((row) => row.message.seq > head);
+        const since = this.#rows.filter((row) => row.message.seq > head && !row.doubtful);
         this.#rows = pages.flatMap(({ messages, head: asOf }) => messages.map((message) => ({ message, asOf })));
         for (const row of since) this.#insert(row);
+        this.#pages += 1;
         this.hasOlder = pages[0]?.hasMore ?? false;
         this.state = "ready";
         this.error = null;
@@ -150,7 +163,7 @@ export class Transcript {
      * @param {Asking} asking @param {Page} page
      */
     tookOlder(asking, page) {
-        const fits = !this.#overflowed && this.first === asking.from;
+        const fits = !this.#overflowed && asking.gaps === this.#gaps && this.first === asking.from;
         if (fits) {
             this.#rows.unshift(
                 ...page.messages
@@ -171,10 +184,9 @@ export class Transcript {
      * @param {Asking} asking @param {Message} message
      */
     tookOne(asking, message) {
-        const at = this.#find(message.seq);
-        if (at >= 0 && this.#rows[at].message.epoch === message.epoch) {
-            this.#rows[at] = { ...this.#rows[at], message };
-        }
+        const row = this.#rows[this.#find(message.seq)];
+        // A page that came meanwhile may be newer; what the answer knows and it does not, the stream brings.
+        if (row && row.message.epoch === message.epoch && asking.pages === this.#pages) this.#set(row, message);
         this.#reapply(asking);
     }
 
