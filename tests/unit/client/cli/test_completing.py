@@ -35,9 +35,9 @@ def _rooms(dchat: Dchat, server: FakeServer, monkeypatch: pytest.MonkeyPatch) ->
 def test_rooms_and_people_are_completed(server: FakeServer) -> None:
     assert completed("dchat send l") == ["lobby"]
     assert completed("dchat tail lobby at") == ["attic"]
-    assert completed("dchat join a") == ["aula"]
+    assert completed("dchat join au") == ["aula"]
     assert completed("dchat dm ada,b") == ["ada,bea", "ada,bob"]
-    assert completed("dchat search x --room a") == ["attic"]
+    assert completed("dchat search x --room at") == ["attic"]
 
 
 def test_what_is_no_name_never_reaches_the_shell(server: FakeServer) -> None:
