@@ -224,10 +224,9 @@ def banner(config: Config, embedded: EmbeddedRedis | None) -> str:
     where = "" if reach(config) == "http://127.0.0.1:5000" else f" --url {reach(config)}"
     lines.append(
         f"""
-Chat, in another terminal:
+Chat in a browser at {reach(config)}, or in another terminal:
 
-  {say}{where} register ada
-  {say} create lobby
+  {say}{where}
   {say} send lobby "Hello!"
   {say} tail lobby
 """

@@ -46,11 +46,20 @@ class Missing:
         return bool(await self.restore((room,)))
 
     async def script(self, room: str, name: str, *args: Value, durable: bool = True) -> Any:
-        """Run a fenced script of a room; when it answers `behind`, settle the room and run it again."""
+        """Run a fenced script of a room; when it answers `behind`, settle the room and run it again. Raises
+        BackendUnavailable when the room is gone once more by then.
+        """
         shard = self._nodes.keys.shard(room)
         reply = await self._nodes.script(shard, name, *args, durable=durable)
         if reply[0] == b"behind":
             if not await self.settle(room):
                 return [b"room_not_found", b""]
             reply = await self._nodes.script(shard, name, *args, durable=durable)
+            if reply[0] == b"behind":
+                raise lost_again()
         return reply
+
+
+def lost_again() -> BackendUnavailable:
+    """What to raise when a room that was brought back is gone before anything was done in it."""
+    return BackendUnavailable("The message log loses its data again and again.")

@@ -11,7 +11,7 @@ import orjson
 
 from dchat_server import fold, wire
 from dchat_server.adapters.redis_lanes import Lanes
-from dchat_server.adapters.redis_missing import Missing
+from dchat_server.adapters.redis_missing import Missing, lost_again
 from dchat_server.adapters.redis_nodes import RedisNodes
 from dchat_server.adapters.redis_wire import Value
 from dchat_server.chunk import Row
@@ -58,8 +58,11 @@ class RedisRoomLog:
             args += (prefix, room, draft.sender, key, CLIENT_KEY_S, draft.fingerprint, mentions, draft.body)
         answers = await self._lanes.submit(keys.shard(room), args)
         if answers[0][0] == b"behind":  # then all are: they are of one room
-            await self._missing.settle(room)
+            if not await self._missing.settle(room):
+                return [ChatError("room_not_found")] * len(answers)
             answers = await self._lanes.submit(keys.shard(room), args)
+            if answers[0][0] == b"behind":
+                raise lost_again()
         return [
             Sent(room, epoch, seq, ts, repeated=status == b"repeat")
             if status in (b"ok", b"repeat")

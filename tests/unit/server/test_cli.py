@@ -133,7 +133,8 @@ def test_the_banner_says_where_it_is_what_it_keeps_and_how_to_chat(tmp_path):
     assert embedded.binary.name in text
     assert "on disk before it counts as sent" in text
     assert "workers 2" in text
-    assert "register ada" in text
+    assert "browser" in text
+    assert "send lobby" in text
     assert "--url" not in text, "dchat looks there by itself"
     elsewhere = cli.banner(Config(redis_url="redis://:hunter2@h", port=5001), None)
     assert "--url http://127.0.0.1:5001" in elsewhere

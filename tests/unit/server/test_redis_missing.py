@@ -8,8 +8,12 @@ import pytest
 
 from dchat_server.adapters.redis_missing import Missing
 from dchat_server.adapters.redis_nodes import RedisNodes
-from dchat_server.errors import ArchiveUnavailable, BackendUnavailable
-from dchat_server.model import shard_of
+from dchat_server.adapters.redis_room_log import RedisRoomLog
+from dchat_server.adapters.redis_rooms import RedisRoomStore
+from dchat_server.errors import ArchiveUnavailable, BackendUnavailable, ChatError
+from dchat_server.model import Draft, shard_of
+from dchat_server.ports import Amendment
+from dchat_server.wire import draft_body
 from tests.redis_servers import SHARDS, nodes, redis_url, redis_urls  # noqa: F401
 
 ROOMS = [next(f"room{n}" for n in range(99) if shard_of(f"room{n}", SHARDS) == shard) for shard in range(SHARDS)]
