@@ -76,6 +76,8 @@ async def chatter(here: Seam, count: int = 24, *, seed: int = 1) -> None:
             await here.react(dice.choice(alive), dice.choice(USERS[:2]), dice.choice(["👍", "+1"]))
         if number % 7 == 5:
             await here.delete(dice.choice(alive))
+        if number == 18:
+            await here.delete(seq)  # an answer
         if number % 8 == 2:
             await here.member()
         if number % 9 == 4:
