@@ -215,5 +215,10 @@ class SlotStore(Protocol):
         """
         ...
 
+    async def present(self, users: Sequence[str]) -> set[str]:
+        """Those of these users who have a stream open on any worker; on one that was killed, for `HOLD_S` still. One
+        round trip a server."""
+        ...
+
 
 HOLD_S = 60.0

@@ -1,4 +1,4 @@
-"""How many streams a person may have open, over all workers.
+"""How many streams a person may have open, over all workers, and so who is there.
 
 Each worker knows its own count of each user and tells the store, always as an absolute number: so a
 repeated or lost message does no harm, and a worker that was killed is forgotten when its last word is
@@ -8,6 +8,7 @@ repeated or lost message does no harm, and a worker that was killed is forgotten
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from weakref import WeakValueDictionary
 
@@ -18,7 +19,7 @@ REFRESH_S = HOLD_S / 3
 
 
 class Slots:
-    """The streams of this worker's users. `limit` 0 is no limit, and costs nothing."""
+    """The streams of this worker's users. `limit` 0 is no limit: nobody waits for the store then."""
 
     def __init__(self, store: SlotStore, worker: str, limit: int) -> None:
         self._store, self._worker, self._limit = store, worker, limit
@@ -33,6 +34,8 @@ class Slots:
         Raises BackendUnavailable. Each True needs one `release`.
         """
         if self._limit <= 0:
+            self._counts[user] = self._counts.get(user, 0) + 1
+            self._tell(user)
             return True
         async with self._taking.setdefault(user, asyncio.Lock()):
             wanted = self._counts.get(user, 0) + 1
@@ -50,14 +53,18 @@ class Slots:
 
     def release(self, user: str) -> None:
         """Give a place back. Told to the store soon, together with others."""
-        if self._limit <= 0:
-            return
         count = self._counts.get(user, 0) - 1
         if count > 0:
             self._counts[user] = count
         else:
             self._counts.pop(user, None)
         self._tell(user)
+
+    async def online(self, users: Sequence[str]) -> set[str]:
+        """Those of these users who have a stream open, here or on another worker. One round trip a server. Raises
+        BackendUnavailable."""
+        here = {user for user in users if user in self._counts}
+        return here | await self._store.present([user for user in users if user not in here])
 
     async def refresh(self) -> None:
         """Say again what holds; call it every `REFRESH_S`. Raises BackendUnavailable."""

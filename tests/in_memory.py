@@ -201,3 +201,7 @@ class MemorySlotStore:
     async def set_counts(self, worker: str, counts: Mapping[str, int]) -> None:
         for user, count in counts.items():
             await self.hold(user, worker, count, 0)
+
+    async def present(self, users: Sequence[str]) -> set[str]:
+        now = self._clock()
+        return {user for user in users if any(some and ends > now for some, ends in self.held.get(user, {}).values())}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from dchat_server.adapters.redis_nodes import RedisNodes
 from dchat_server.ports_accounts import HOLD_S
@@ -26,6 +26,11 @@ class RedisSlotStore:
         for user, count in counts.items():
             shards[self._nodes.keys.shard(user)].append((user, count))
         await asyncio.gather(*(self._set_counts(shard, worker, some) for shard, some in shards.items()))
+
+    async def present(self, users: Sequence[str]) -> set[str]:
+        keys = self._nodes.keys
+        replies = await self._nodes.ask([(keys.shard(user), ("EXISTS", keys.streams(user))) for user in users])
+        return {user for user, there in zip(users, replies, strict=True) if there}
 
     async def _set_counts(self, shard: int, worker: str, counts: list[tuple[str, int]]) -> None:
         for start in range(0, len(counts), _AT_ONCE):

@@ -9,8 +9,8 @@ from aiohttp import web
 from dchat_server.accounts import SESSION_S, SignIn
 from dchat_server.errors import ChatError
 from dchat_server.http.auth import address_of, end_session, principal_of, set_session
-from dchat_server.http.body import answer, no_content, query_int, read_object, text_field
-from dchat_server.http.parts import ACCOUNTS
+from dchat_server.http.body import answer, no_content, presence_of, query_int, read_object, text_field
+from dchat_server.http.parts import ACCOUNTS, SLOTS
 from dchat_server.http.rooms import name_after, paging_cursor
 from dchat_server.model import iso, parse_iso
 from dchat_server.ports_accounts import Token
@@ -129,7 +129,11 @@ async def get_users(request: web.Request) -> web.StreamResponse:
     await principal_of(request, scope="read")
     limit = query_int(request, "limit", 50, low=1, high=200) or 50
     found, more = await request.app[ACCOUNTS].users(request.query.get("query", ""), limit, name_after(request))
-    users = [{"username": username, "display_name": shown} for username, shown in found.items()]
+    online = await request.app[SLOTS].online(list(found))
+    users = [
+        {"username": username, "display_name": shown, "presence": presence_of(username, online)}
+        for username, shown in found.items()
+    ]
     return answer({"users": users, "next": paging_cursor(more) if more else None})
 
 

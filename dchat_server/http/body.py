@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import orjson
@@ -88,6 +88,11 @@ def query_int(request: web.Request, name: str, default: int | None, *, low: int,
 def answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """`value` as a JSON response."""
     return web.Response(body=orjson.dumps(value), status=status, headers=headers, content_type="application/json")
+
+
+def presence_of(user: str, online: Collection[str]) -> str:
+    """Whether somebody is there, as lists of people show it."""
+    return "online" if user in online else "offline"
 
 
 def no_content() -> web.Response:

@@ -12,9 +12,9 @@ from aiohttp import web
 
 from dchat_server.errors import ChatError
 from dchat_server.http.auth import principal_of
-from dchat_server.http.body import answer, no_content, query_int, read_object, text_field
+from dchat_server.http.body import answer, no_content, presence_of, query_int, read_object, text_field
 from dchat_server.http.messages import room_of
-from dchat_server.http.parts import ACCOUNTS, LIMITER
+from dchat_server.http.parts import ACCOUNTS, LIMITER, SLOTS
 from dchat_server.http.worker import WORKER, Worker
 from dchat_server.lines import check_line
 from dchat_server.model import ROLES, Standing, is_name, iso
@@ -175,7 +175,16 @@ async def get_members(request: web.Request) -> web.StreamResponse:
     names = sorted(name for name in members if name > after)
     page = names[:limit]
     profiles = await request.app[ACCOUNTS].profiles(page)
-    value = [{"user": name, "display_name": profiles.get(name, name), "role": members[name]} for name in page]
+    online = await request.app[SLOTS].online(page)
+    value = [
+        {
+            "user": name,
+            "display_name": profiles.get(name, name),
+            "role": members[name],
+            "presence": presence_of(name, online),
+        }
+        for name in page
+    ]
     return answer({"members": value, "next": paging_cursor(page[-1]) if len(names) > limit else None})
 
 

@@ -137,6 +137,18 @@ async def test_counts_are_set_for_many_users_at_once(slots: SlotStore) -> None:
     assert await slots.hold("u999", "w2", 1, 3)
 
 
+async def test_who_is_there_is_known_on_all_workers(slots: SlotStore) -> None:
+    names = [f"u{n}" for n in range(50)]
+    assert await slots.present(names) == set()
+    assert await slots.present([]) == set()
+    await slots.set_counts("w1", dict.fromkeys(names[:20], 1))
+    await slots.hold("u0", "w2", 2, 5)
+    await slots.set_counts("w1", dict.fromkeys(names[:10], 0))
+    assert await slots.present(names) == {"u0", *names[10:20]}, "who went from one worker may be on another"
+    await slots.set_counts("w2", {"u0": 0})
+    assert await slots.present(["u0", "u10"]) == {"u10"}
+
+
 async def test_what_a_dead_worker_said_does_not_count_for_long(
     slots: SlotStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,6 +162,9 @@ async def test_what_a_dead_worker_said_does_not_count_for_long(
     await asyncio.sleep(0.12)
     assert await slots.hold("ada", "w2", 3, 3)
     assert not await slots.hold("ada", "w3", 1, 3)
+    await slots.hold("cat", "w1", 1, 3)
+    await asyncio.sleep(0.22)
+    assert await slots.present(["cat"]) == set()
 
 
 async def test_workers_together_open_no_more_streams_than_a_user_may_have(slots: SlotStore) -> None:

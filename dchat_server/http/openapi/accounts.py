@@ -270,7 +270,7 @@ def _others() -> list[Operation]:
                             "next": maybe(ref("ListCursor") | {"description": "null at the end."}),
                         },
                     ),
-                    {"users": [{"username": "ada", "display_name": "Ada"}], "next": None},
+                    {"users": [{"username": "ada", "display_name": "Ada", "presence": "online"}], "next": None},
                 )
             },
             errors="invalid_request bad_cursor",

@@ -232,7 +232,10 @@ def _members() -> list[Operation]:
                             "next": maybe(ref("ListCursor") | {"description": "null at the end."}),
                         },
                     ),
-                    {"members": [{"user": "ada", "display_name": "Ada", "role": "owner"}], "next": None},
+                    {
+                        "members": [{"user": "ada", "display_name": "Ada", "role": "owner", "presence": "online"}],
+                        "next": None,
+                    },
                 )
             },
             errors="invalid_request bad_cursor room_not_found",

@@ -127,9 +127,14 @@ def _people() -> Json:
             },
             "An account, as its owner sees it.",
         ),
+        "Presence": word(
+            *("online", "offline"),
+            description="`online`: a stream of theirs is open, on any worker. One that ended without a word, with its "
+            "worker, counts for a minute.",
+        ),
         "Person": obj(
-            "username display_name",
-            {"username": ref("Name"), "display_name": text("The name to show.")},
+            "username display_name presence",
+            {"username": ref("Name"), "display_name": text("The name to show."), "presence": ref("Presence")},
             "An account, as others see it.",
         ),
         "SignedIn": obj(
@@ -183,8 +188,13 @@ def _rooms() -> Json:
         ),
         "RoomAnswer": obj("room", {"room": ref("Room")}),
         "Member": obj(
-            "user display_name role",
-            {"user": ref("Name"), "display_name": text("The name to show."), "role": ref("Role")},
+            "user display_name role presence",
+            {
+                "user": ref("Name"),
+                "display_name": text("The name to show."),
+                "role": ref("Role"),
+                "presence": ref("Presence"),
+            },
         ),
         "ReadMarker": obj(
             "room read unread mentions",

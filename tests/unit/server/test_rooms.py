@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -327,3 +328,21 @@ async def test_the_list_of_rooms_over_http(served: Served) -> None:
     for wrong in ("nonsense", "bjpVUA", "!", "é"):
         status, problem = await served.call("GET", "/v1/rooms", params={"cursor": wrong})
         assert (status, problem["code"]) == (400, "bad_cursor")
+
+
+async def test_members_are_shown_with_who_is_there(served: Served) -> None:
+    await served.room("porch", "ada", "bob")
+
+    async def presence() -> dict[str, str]:
+        _, told = await served.call("GET", "/v1/rooms/porch/members")
+        return {each["user"]: each["presence"] for each in told["members"]}
+
+    assert await presence() == {"ada": "offline", "bob": "offline"}
+    headers = {"Authorization": "Bearer bob"}
+    async with served.http.get(f"http://127.0.0.1:{served.port}/v1/events", headers=headers) as stream:
+        await stream.content.readline()
+        assert await presence() == {"ada": "offline", "bob": "online"}
+        stream.close()
+    async with asyncio.timeout(10):
+        while await presence() != {"ada": "offline", "bob": "offline"}:
+            await asyncio.sleep(0.01)

@@ -140,11 +140,35 @@ async def test_a_worker_that_stops_gives_everything_back() -> None:
     assert said(store, "ada") == said(store, "bob") == {}
 
 
-async def test_no_limit_asks_nobody() -> None:
-    store = MemorySlotStore()
+async def test_without_a_limit_nobody_waits_and_who_is_there_is_told_all_the_same() -> None:
+    class Away(MemorySlotStore):
+        async def hold(self, user: str, worker: str, count: int, limit: int) -> bool:
+            assert not limit
+            return await super().hold(user, worker, count, limit)
+
+    store = Away()
     slots = Slots(store, "w1", 0)
     assert all([await slots.acquire("ada") for _ in range(100)])
-    slots.release("ada")
-    await slots.refresh()
-    await slots.stop()
     assert store.held == {}
+    slots.release("ada")
+    await asyncio.sleep(0.05)
+    assert said(store, "ada") == {"w1": 99}
+    await slots.stop()
+    assert said(store, "ada") == {}
+
+
+async def test_who_has_a_stream_on_any_worker_is_online() -> None:
+    store = MemorySlotStore()
+    here, there = Slots(store, "w1", 5), Slots(store, "w2", 0)
+    await here.acquire("ada")
+    await there.acquire("bob")
+    assert await there.online(["bob"]) == {"bob"}, "one's own streams are known at once"
+    await asyncio.sleep(0.05)
+    for slots in (here, there):
+        assert await slots.online(["ada", "bob", "cat"]) == {"ada", "bob"}
+    await there.acquire("ada")
+    here.release("ada")
+    there.release("bob")
+    await asyncio.sleep(0.05)
+    for slots in (here, there):
+        assert await slots.online(["ada", "bob", "cat"]) == {"ada"}
