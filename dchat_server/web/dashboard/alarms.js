@@ -111,7 +111,7 @@ export class Alarms {
     const before = ring.summary("lag_s", now - LAG_OVER_S);
     if (lag > LAG_S) cry("lag", "bad", `The archive is ${span(lag)} behind.`);
     else if (lag > LAG_GROWS_S && lag >= before.high && lag - before.low > LAG_GROWS_S / 2) {
-      cry("lag_grows", "warn", `The archive falls behind: ${span(lag)}, and ${span(lag - before.low)} more than before.`);
+      cry("lag_grows", "warn", `The archive falls behind: ${span(lag)} now, ${span(before.low)} two minutes ago.`);
     }
   }
 

@@ -155,9 +155,11 @@ export class Feed {
 
 /** What an answer other than 200 means. */
 async function refusal(response) {
-  const problem = await response.json().catch(() => ({}));
+  const problem = await response.json().catch(() => null);
   if (response.status === 401) return { phase: "signed_out", why: "" };
-  if (response.status === 403) return { phase: "forbidden", why: String(problem.detail || problem.title || "") };
+  if (response.status === 403) return { phase: "forbidden", why: String(problem?.detail || problem?.title || "") };
   const after = Number(response.headers.get("Retry-After")) || 0;
-  return { why: String(problem.title || `The server answered ${response.status}`), afterMs: after * 1000 };
+  // What is no problem of ours comes from a balancer that has nobody to ask.
+  const why = problem?.title ?? `The balancer finds no worker (${response.status})`;
+  return { why: String(why), afterMs: after * 1000 };
 }

@@ -1,6 +1,7 @@
 /** The big figures, and the same and more as a table for those who do not see charts. */
 
 import { byId, element, write } from "./dom.js";
+import { number } from "./stats.js";
 import { count, DASH, milliseconds, span } from "./words.js";
 
 const ROWS = [
@@ -49,7 +50,8 @@ export class Figures {
     this.#tile("send", milliseconds(values.send_p99), median(values.send_p50));
     this.#tile("delivery", milliseconds(values.delivery_p99), median(values.delivery_p50));
     this.#tile("lag", span(values.lag_s), values.lag_messages === null ? "" : `${count(values.lag_messages)} messages`);
-    this.#tile("errors", count(values.errors_per_s), refused(values.refused_per_s, stats.refused), values.errors_per_s > 0);
+    this.#tile("errors", count(values.errors_per_s), values.refused_per_s ? `${count(values.refused_per_s)} refused` : "", values.errors_per_s > 0);
+    write(byId("refusals"), refusals(stats.refused));
   }
 
   /** Write the table: the present, and what it was since `from`. */
@@ -70,9 +72,9 @@ function median(value) {
   return value === null ? "" : `median ${milliseconds(value)}`;
 }
 
-/** What is refused, in a few words: the most frequent code is named. */
-function refused(rate, codes) {
-  if (!rate) return "";
-  const [most] = Object.entries(codes ?? {}).sort((one, other) => other[1] - one[1]);
-  return `${count(rate)} refused${most ? `, most: ${String(most[0]).replaceAll("_", " ")}` : ""}`;
+/** What is refused and fails, by code, the most frequent first. */
+function refusals(codes) {
+  const rates = Object.entries(codes ?? {}).sort((one, other) => other[1] - one[1]).slice(0, 12);
+  if (!rates.length) return "";
+  return `Refused and failed a second: ${rates.map(([code, rate]) => `${code.replaceAll("_", " ")} ${count(number(rate))}`).join(", ")}.`;
 }

@@ -5,21 +5,25 @@
 
 /** More workers than this are drawn on one line each. */
 const ROOMY = 5;
-/** And of more than this, the last box says how many more there are. */
+/** And of more than this, the last box says how many more there are; of fewer where the picture is low. */
 const MOST = 11;
+const FEWEST = 4;
+const LOWEST = 2.1;
 
 /** Troubled ones first when not all fit; what is drawn keeps the order of names, so that nothing jumps. */
 const URGENCY = ["gone", "missing", "silent", "drains", "unknown", "serves"];
 
 /**
  * The workers to draw: `{rows, more}`; rows as given, gone ones included, sorted by name; `more` counts the others.
+ * `height` in letters; a picture that may be as high as it likes has Infinity.
  */
-export function chosen(rows) {
+export function chosen(rows, height = Infinity) {
+  const most = Math.max(FEWEST, Math.min(MOST, Math.floor(height / LOWEST)));
   const sorted = [...rows].sort((one, other) => (one.worker < other.worker ? -1 : 1));
-  if (sorted.length <= MOST) return { rows: sorted, more: 0 };
+  if (sorted.length <= most) return { rows: sorted, more: 0 };
   const rank = (row) => (row.leads ? -1 : URGENCY.indexOf(row.state));
   const urgent = [...sorted].sort((one, other) => rank(one) - rank(other));
-  const kept = new Set(urgent.slice(0, MOST - 1));
+  const kept = new Set(urgent.slice(0, most - 1));
   return { rows: sorted.filter((row) => kept.has(row)), more: sorted.length - kept.size };
 }
 

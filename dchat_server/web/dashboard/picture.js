@@ -35,7 +35,8 @@ export class Picture {
     const em = parseFloat(getComputedStyle(this.#svg).fontSize);
     const room = frame.clientHeight;
     const gone = memory.gone.map((each) => ({ ...each.row, worker: each.worker, state: "gone", leads: false, at: each.at }));
-    const { rows, more } = chosen([...memory.cluster.workers, ...gone]);
+    const free = getComputedStyle(this.#svg).position !== "absolute"; // else it fills the place it is given
+    const { rows, more } = chosen([...memory.cluster.workers, ...gone], free ? Infinity : room / em);
     const { parts, leader } = memory.cluster;
     const forms = rows.map((row) => [row.worker, row.state, row.leads]);
     const form = JSON.stringify([frame.clientWidth, room, em, forms, more, parts, leader]);
@@ -97,8 +98,8 @@ export class Picture {
 
   #worker(box, row, cluster, roomy, em) {
     const indent = row.leads ? 1.5 * em : 0;
-    const letters = (box.width - 1.6 * em - indent) / (0.58 * em);
-    const name = short(row.worker, Math.floor(roomy ? letters : letters * 0.5));
+    const wordRoom = roomy ? 0 : 0.45 * em * (condition(row).length + 2);
+    const name = short(row.worker, Math.floor((box.width - 1.6 * em - indent - wordRoom) / (0.58 * em)));
     const node = boxed(`worker ${row.state}${row.leads ? " leads" : ""}`, box, em, roomy ? [name, ""] : [name], indent);
     if (row.leads) {
       const size = (1.05 * em) / 16;
@@ -113,8 +114,9 @@ export class Picture {
     const texts = node.querySelectorAll("text");
     const line = roomy ? texts[1] : shape("text", { class: "aside", x: box.x + box.width - 0.7 * em, y: box.y + box.height / 2 + 0.35 * em, "text-anchor": "end" });
     if (!roomy) node.append(line);
-    const most = Math.floor((box.width - 1.4 * em) / (0.43 * em));
-    this.#figures.push((memory, now) => write(line, said(row, memory, now, roomy ? most : most / 2)));
+    const taken = roomy ? 0 : indent + name.length * 0.58 * em + 0.8 * em;
+    const most = Math.floor((box.width - 1.4 * em - taken) / (0.43 * em));
+    this.#figures.push((memory, now) => write(line, said(row, memory, now, most)));
     return node;
   }
 
@@ -131,11 +133,16 @@ function said(row, memory, now, most) {
   if (row.state === "gone") return `gone ${ago(now - row.at)} ago`;
   const present = memory.cluster.workers.find((each) => each.worker === row.worker) ?? row;
   const word = condition(row);
-  if (row.state === "silent") return `${word} for ${ago(present.heard_ms)}`;
+  if (row.state === "silent") return fitting([`${word} for ${ago(present.heard_ms)}`], word, most);
   if (!ALIVE.has(row.state)) return word;
   const [streams, messages] = [count(present.streams ?? null), count(present.messages_per_s ?? null)];
   const forms = [`${word} · ${streams} streams · ${messages} msg/s`, `${word} · ${streams} str · ${messages} msg/s`, `${word} · ${streams} str`];
-  return forms.find((form) => form.length <= most) ?? word;
+  return fitting(forms, word, most);
+}
+
+/** The first of the forms that has at most so many letters. */
+function fitting(forms, otherwise, most) {
+  return forms.find((form) => form.length <= most) ?? otherwise;
 }
 
 /** Lines are as wide as what goes through them, within reason. */
@@ -154,7 +161,7 @@ function partNode(name, box, told, em) {
   const fine = isFine(name, told.state);
   const word = fine === null ? "unknown" : fine ? "fine" : "broken";
   const wide = Math.floor(box.width / em / 0.55);
-  const lines = [short(partName(name, told), wide), short(state(told.state), Math.floor(wide * 1.15))];
+  const lines = [short(partName(name, told), wide), short(state(told.state).replace(/^archive /, ""), Math.floor(wide * 1.15))];
   const node = boxed(`part ${name} ${word}`, box, em, lines);
   if (word === "broken") node.append(shape("path", { class: "cross", d: `M${box.x} ${box.y + box.height}L${box.x + box.width} ${box.y}` }));
   return node;

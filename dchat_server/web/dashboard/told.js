@@ -1,7 +1,6 @@
 /** What stands above and beside the figures: alarms, what happened, and how fresh all of it is. */
 
 import { byId, element, write } from "./dom.js";
-import { SILENT_MS } from "./feed.js";
 import { ago, clock } from "./words.js";
 
 /** Figures older than this are shown as such; they come once a second. */
@@ -58,16 +57,19 @@ export class Told {
     const texts = {
       live: stale ? `No news: ${heard}` : "Live",
       connecting: quiet === null ? "Connecting …" : `Reconnecting …, ${heard}`,
-      waiting: `Disconnected: ${heard}, next try in ${ago(feed.againAt - now + 500)}`,
+      waiting: `Disconnected: ${heard}`,
     };
     const text = texts[feed.phase] ?? "Not connected";
     write(byId("freshness"), text);
     byId("freshness").className = stale ? "stale" : "live";
-    const lasting = stale && (quiet === null || quiet > SILENT_MS || feed.phase === "waiting");
     document.body.classList.toggle("stale", stale && (quiet === null || quiet > STALE_MS));
-    write(byId("why"), lasting && feed.why ? `${feed.why}. This page tries again by itself.` : "");
+    write(byId("why"), stale && feed.why ? `${feed.why}. ${next(feed, now)}` : "");
     return stale;
   }
+}
+
+function next(feed, now) {
+  return feed.phase === "waiting" ? `This page tries again in ${ago(feed.againAt - now + 500)}.` : "This page tries again.";
 }
 
 function alarmNode(alarm) {
@@ -81,5 +83,5 @@ function alarmNode(alarm) {
 }
 
 function guide(code) {
-  return element("a", { href: `/web/dashboard/guide.html#${code}`, target: "_blank", rel: "noopener" }, "What to do");
+  return element("a", { class: "hands", href: `/web/dashboard/guide.html#${code}`, target: "_blank", rel: "noopener" }, "What to do");
 }

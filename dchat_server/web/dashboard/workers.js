@@ -24,7 +24,7 @@ export class Workers {
     const gone = memory.gone.map((each) => ({ worker: each.worker, state: "gone", leads: false, address: each.row.address }));
     const rows = [...memory.cluster.workers, ...gone];
     const most = Math.max(1, ...rows.map((row) => number(row.streams) ?? 0));
-    const nodes = rows.map((row) => this.#row(row, memory.cluster.leader, most));
+    const nodes = rows.map((row) => this.#row(row, most));
     const body = byId("worker-rows");
     if (nodes.length !== body.children.length || nodes.some((node, at) => node !== body.children[at])) {
       body.replaceChildren(...nodes);
@@ -33,11 +33,11 @@ export class Workers {
     for (const worker of this.#rows.keys()) if (!present.has(worker)) this.#rows.delete(worker);
   }
 
-  #row(row, leader, most) {
+  #row(row, most) {
     if (!this.#rows.has(row.worker)) this.#rows.set(row.worker, made(row.worker));
     const { node, state, bar, cells } = this.#rows.get(row.worker);
     node.className = row.leads ? `${row.state} leads` : row.state;
-    write(state, condition(row) + (row.leads ? `, epoch ${leader.epoch}` : ""));
+    write(state, condition(row));
     bar.style.width = `${(100 * (number(row.streams) ?? 0)) / most}%`;
     COLUMNS.forEach(([, words], at) => write(cells[at], words(row)));
     return node;
