@@ -12,6 +12,7 @@ chat.py        all that a face shows: pure; room.py one room's counts, transcrip
 engine.py      what goes on between a face and the server; errands.py, pages.py, standings.py are its parts
 config.py      profiles, folders                 tokens.py    where the sign-in token lies
 bookmark.py    a reader's place, kept in a file  unsent.py    own messages, kept until they are sent
+kept.py        drafts, levels, sent texts of a person
 errors.py      what can go wrong, in words
 terminal.py    other people's text made safe to print, colours, widths
 deeds.py       what somebody did in a room, in words

@@ -43,6 +43,6 @@ def run(face: Face, *, host: str | None = None, port: int | None = None, user: s
         face.error(f"{words} ({error}).", next_step)
         return 1
     with suppress(ValueError):  # not the main thread: then signals are somebody else's
-        signal.signal(signal.SIGINT, lambda *_: window.close())
+        signal.signal(signal.SIGINT, lambda *_: window.quit())
     window.show()
     return 0

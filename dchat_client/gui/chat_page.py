@@ -5,23 +5,25 @@ from __future__ import annotations
 import time
 import tkinter
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from tkinter import ttk
 from typing import TYPE_CHECKING
 
 from dchat_client.chat import Change, Chat
 from dchat_client.completion import Sources
+from dchat_client.config import ConfigError
 from dchat_client.gui import glyphs
 from dchat_client.gui.blocks import Composer
 from dchat_client.gui.entry import Entry
 from dchat_client.gui.header import Header
 from dchat_client.gui.network import Network
 from dchat_client.gui.notify import Notifier, wanted
-from dchat_client.gui.preferences import Preferences
 from dchat_client.gui.rooms_list import RoomsList
 from dchat_client.gui.state_line import StateLine
 from dchat_client.gui.theme import Theme
 from dchat_client.gui.transcript_view import TranscriptView
 from dchat_client.gui.written import Written
+from dchat_client.kept import Kept
 from dchat_client.room import Room
 from dchat_client.terminal import clean
 from dchat_client.transcript import Line, Transcript
@@ -29,6 +31,7 @@ from dchat_client.transcript import Line, Transcript
 if TYPE_CHECKING:
     from dchat_client.updates import Failed
 
+TYPING_EVERY_S = 4.0
 SAID_MS = 12_000
 """How long a word about something that went wrong stays."""
 
@@ -42,7 +45,7 @@ class ChatPage(ttk.Frame):
         theme: Theme,
         chat: Chat,
         network: Network,
-        preferences: Preferences,
+        kept: Kept,
         notifier: Notifier,
         *,
         on_send: Callable[[str], bool],
@@ -53,10 +56,10 @@ class ChatPage(ttk.Frame):
     ) -> None:
         super().__init__(parent)
         self.chat, self.network, self.theme = chat, network, theme
-        self.levels = dict(preferences.notify)
-        self.drafts = dict(preferences.drafts)
+        self.kept = kept
         self.opened: str | None = None
-        self._wished = preferences.room
+        self._wished = kept.room or ""
+        self._told_typing_at = 0.0
         self._notifier = notifier
         self._dirty: set[str] = set()
         self._dirty_rooms: set[str] = set()
@@ -74,11 +77,12 @@ class ChatPage(ttk.Frame):
         self.entry = Entry(
             right,
             theme,
-            Written(),
+            Written(kept.sent),
             sources=self._sources,
             on_send=on_send,
             on_escape=on_escape,
             on_up=lambda: self.to_view(),
+            on_write=self._tell_typing,
         )
         self.state_line = StateLine(self, theme)
         self.state_line.pack(side="bottom", fill="x", pady=(0, theme.px(4)))
@@ -89,8 +93,6 @@ class ChatPage(ttk.Frame):
         self.entry.pack(side="bottom", fill="x", padx=theme.px(14), pady=(theme.px(6), theme.px(8)))
         self.view.pack(side="top", fill="both", expand=True)
         self.entry.text.focus_set()
-        if preferences.sash:
-            self.after_idle(lambda: self._place_sash(preferences.sash))
         theme.follow(self._recomposed)
 
     # What the model says
@@ -157,7 +159,7 @@ class ChatPage(ttk.Frame):
         transcript.unread_after = room.read if room.unread else None
         self.view.show(transcript, self._composer)
         self.header.show(room)
-        self.entry.set(self.drafts.pop(name, ""))
+        self.entry.set(self.kept.draft(name))
         self.entry.hint(f"Write to {self.drawn(clean(room.title))}")
         self.rooms.mark(name)
         self.network.tell(lambda engine: engine.open_room(name))
@@ -195,19 +197,18 @@ class ChatPage(ttk.Frame):
             self.transcript.unread_after = None
 
     def keep_draft(self) -> None:
-        """Remember what stands in the input."""
+        """Remember the open room and what stands in the input."""
         if self.opened is not None:
-            text = self.entry.value
-            self.drafts.pop(self.opened, None)
-            if text.strip():
-                self.drafts[self.opened] = text
+            with suppress(ConfigError):  # a full disk: the window works on
+                self.kept.keep_draft(self.opened, self.entry.value)
+                self.kept.set_room(self.opened)
 
     @property
     def sash(self) -> int:
         """The width of the room list in pixels."""
         return int(self.panes.sashpos(0))  # type: ignore[no-untyped-call]
 
-    def _place_sash(self, width: int) -> None:
+    def place_sash(self, width: int) -> None:
         if self.panes.winfo_exists():
             self.panes.sashpos(0, width)  # type: ignore[no-untyped-call]
 
@@ -215,6 +216,13 @@ class ChatPage(ttk.Frame):
         name = self.opened
         if name is not None:
             self.network.tell(lambda engine: engine.older(name, before))
+
+    def _tell_typing(self, text: str) -> None:
+        """Let the others know that something is being written to them."""
+        name, now = self.opened, time.monotonic()
+        if name is not None and text.strip() and text[0] != "/" and now > self._told_typing_at + TYPING_EVERY_S:
+            self._told_typing_at = now
+            self.network.tell(lambda engine: engine.typing(name))
 
     # Reading
 
@@ -239,7 +247,7 @@ class ChatPage(ttk.Frame):
         transcript = self.transcript
         if name == self.opened and not looks_on and transcript is not None and transcript.unread_after is None:
             transcript.unread_after = line.seq - 1
-        if not looks_on and wanted(self.levels.get(name, "mentions"), why, line.ts):
+        if not looks_on and wanted(self.kept.level(name) or "mentions", why, line.ts):
             room = self.chat.rooms.get(name)
             self._notifier.tell(
                 name, room.title if room else name, self.chat.names.get(line.sender, line.sender), line, why

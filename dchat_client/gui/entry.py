@@ -18,7 +18,7 @@ MOST_LINES = 8
 
 class Entry(ttk.Frame):
     """`on_send(text)` returns whether the text was taken; `on_escape` is called when there is nothing to close here,
-    `on_up` when nothing was written before.
+    `on_up` when nothing was written before, `on_write(text)` with each change by hand.
     """
 
     def __init__(
@@ -31,10 +31,12 @@ class Entry(ttk.Frame):
         on_send: Callable[[str], bool],
         on_escape: Callable[[], object],
         on_up: Callable[[], None],
+        on_write: Callable[[str], None],
     ) -> None:
         super().__init__(parent)
         self._theme, self.written, self._sources = theme, written, sources
-        self._on_send, self._on_escape, self._on_up = on_send, on_escape, on_up
+        self._on_send, self._on_escape, self._on_up, self._on_write = on_send, on_escape, on_up, on_write
+        self._setting = False
         self._about = ttk.Label(self, style="Dim.TLabel")
         self._frame = tkinter.Frame(self)
         self.text = tkinter.Text(
@@ -56,9 +58,12 @@ class Entry(ttk.Frame):
 
     def set(self, text: str) -> None:
         """Write `text` instead, the cursor behind it."""
+        self._setting = True
         self.text.delete("1.0", "end")
         self.text.insert("1.0", text)
         self.text.edit_reset()
+        self.text.edit_modified(False)
+        self._setting = False
         self.text.see("insert")
         self._changed()
 
@@ -223,6 +228,8 @@ class Entry(ttk.Frame):
         if self.text.edit_modified():
             self.text.edit_modified(False)
             self._changed()
+            if self.text.focus_get() is self.text and not self._setting:
+                self._on_write(self.value)
 
     def _changed(self) -> None:
         self._picture()

@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
+from dchat_client.config import ConfigError
 from dchat_client.connection import Connection
 from dchat_client.engine import Engine
-from dchat_client.errors import ChatError, ServerFault
+from dchat_client.errors import ChatError, Refused, ServerFault
 from dchat_client.gui.mailbox import Mailbox
-from dchat_client.outbox import Entry
-from dchat_client.updates import Update
+from dchat_client.unsent import UnsentFiles
+from dchat_client.updates import Dropped, Queued, Settled, Update
 
 MOST_ASKED = 200
 """Requests of the person that may be under way at once; whoever asks for more has a stuck key."""
@@ -80,13 +83,13 @@ class Network:
         """The number of the present sign-in; an `Ended` of an earlier one is of no interest."""
         return self._run
 
-    def sign_in(
-        self, urls: Iterable[str], token: str, *, waiting: Iterable[Entry] = (), failed: Iterable[Entry] = ()
-    ) -> None:
-        """Keep the mailbox up to date with what this account sees, from now on."""
+    def sign_in(self, urls: Sequence[str], token: str, folder: Path) -> None:
+        """Keep the mailbox up to date with what this account sees, from now on.
+
+        `folder` is for own messages that are not sent when all this ends; those of an earlier time are sent now.
+        """
         self._run += 1
-        work = self._follow(tuple(urls), token, tuple(waiting), tuple(failed), self._run)
-        self._submit(self._replace_engine(work))
+        self._submit(self._replace_engine(self._follow(tuple(urls), token, folder, self._run)))
 
     def sign_out(self) -> None:
         """Stop that. What was put into the mailbox before stays there."""
@@ -161,17 +164,28 @@ class Network:
         if work is not None:
             self._engine_task = asyncio.ensure_future(work)
 
-    async def _follow(
-        self, urls: tuple[str, ...], token: str, waiting: tuple[Entry, ...], failed: tuple[Entry, ...], run: int
-    ) -> None:
+    async def _follow(self, urls: tuple[str, ...], token: str, folder: Path, run: int) -> None:
         try:
-            async with Connection(urls, token) as connection:
-                self._engine = Engine(
-                    connection, self._mailbox.put, drained=self._mailbox.drained, waiting=waiting, failed=failed
-                )
-                await self._engine.run()
+            with UnsentFiles(folder) as unsent:
+                await self._chat(urls, token, unsent)
+        except ConfigError as error:
+            self._mailbox.put(Ended(Refused(str(error), code="not_kept"), run))
         except ChatError as error:
             self._mailbox.put(Ended(error, run))
         except Exception as error:  # a fault of ours; said aloud, for a window that only stands still helps nobody
             words = f"the connection ended by a fault: {type(error).__name__}: {error}"
             self._mailbox.put(Ended(ServerFault(words, code="fault"), run))
+
+    async def _chat(self, urls: tuple[str, ...], token: str, unsent: UnsentFiles) -> None:
+        waiting, failed = unsent.take_over(time.time())
+
+        def emit(update: Update) -> None:
+            self._mailbox.put(update)
+            if isinstance(update, Queued | Settled | Dropped):
+                with suppress(ConfigError):  # a full disk keeps nothing; sending goes on
+                    unsent.keep(*engine.unsent)
+
+        async with Connection(urls, token) as connection:
+            engine = Engine(connection, emit, drained=self._mailbox.drained, waiting=waiting, failed=failed)
+            self._engine = engine
+            await engine.run()

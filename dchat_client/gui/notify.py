@@ -1,8 +1,9 @@
 """Telling the desktop that somebody wrote: a command, run beside the window and never waited for.
 
-The command is what `DCHAT_NOTIFY` says, run by the shell with the message as JSON on its standard input; without it
-`notify-send`, where that is installed. One at a time, a few may wait, the rest is dropped: nobody reads a hundred
-pop-ups, nor one about what was written an hour ago.
+The command is what `DCHAT_NOTIFY` says. It gets the message as `dchat tail --exec` gives it: as a line of JSON on its
+standard input, with DCHAT_ROOM, DCHAT_SENDER and DCHAT_SEQ in its environment, and DCHAT_WHY (mention, dm, message)
+beside them. Without it there is `notify-send`, where that is installed. One at a time, a few may wait, the rest is
+dropped: nobody reads a hundred pop-ups, nor one about what was written an hour ago.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from dchat_client.terminal import clean, fit, json_line
 from dchat_client.transcript import Line
@@ -28,12 +30,12 @@ FRESH_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What is told, as people wrote it: not cleaned."""
+    """What is told, as people wrote it: not cleaned. `title` is the room's, `sender` the name to show."""
 
     room: str
     title: str
     sender: str
-    text: str
+    line: Line
     why: str
 
 
@@ -66,7 +68,7 @@ class Notifier:
             self._thread = threading.Thread(target=self._work, name="dchat-notify", daemon=True)
             self._thread.start()
         try:
-            self._notes.put_nowait(Note(room, title, sender, line.text, why))
+            self._notes.put_nowait(Note(room, title, sender, line, why))
         except queue.Full:
             return False
         return True
@@ -78,7 +80,7 @@ class Notifier:
     def _run(self, note: Note) -> None:
         command: str | Sequence[str]
         if self._command:
-            command, standard_input = self._command, json_line(asdict(note)) + "\n"
+            command, standard_input = self._command, json_line(message_of(note)) + "\n"
         else:
             command, standard_input = notify_send(note, str(self._notify_send)), ""
         try:
@@ -86,7 +88,7 @@ class Notifier:
                 command,
                 shell=isinstance(command, str),
                 input=standard_input.encode("utf-8", "replace"),
-                env={**self._environ, "DCHAT_ROOM": clean(note.room), "DCHAT_WHY": note.why},
+                env={**self._environ, **_variables(note)},
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 timeout=TIMEOUT_S,
@@ -96,8 +98,20 @@ class Notifier:
             return  # a pop-up that does not come is no reason to disturb anybody
 
 
+def message_of(note: Note) -> dict[str, Any]:
+    """Return the message as the server gives it, as far as it is known here."""
+    line = note.line
+    fields = {"type": "message", "id": f"{note.room}:{line.seq}", "room": note.room, "seq": line.seq, "ts": line.ts}
+    return {**fields, "sender": line.sender, "text": line.text}
+
+
+def _variables(note: Note) -> dict[str, str]:
+    values = {"ROOM": note.room, "SENDER": note.line.sender, "SEQ": str(note.line.seq), "WHY": note.why}
+    return {f"DCHAT_{name}": clean(value) for name, value in values.items()}
+
+
 def notify_send(note: Note, program: str = "notify-send") -> list[str]:
     """Return the command that shows a note; its body is markup, so what people wrote is escaped."""
     title = clean(note.sender) if note.why == "dm" else f"{clean(note.sender)} in {clean(note.title)}"
-    body = html.escape(fit(clean(note.text.replace("\n", " ")), 200), quote=False)
+    body = html.escape(fit(clean(note.line.text.replace("\n", " ")), 200), quote=False)
     return [program, "--app-name=D-Chat", "--category=im.received", "--", title, body]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from dchat_client.commands import NAME, Mistake, Run, Say, action_text, parse
+from dchat_client.config import ConfigError
 from dchat_client.engine import Engine
 from dchat_client.gui.chat_page import ChatPage
 from dchat_client.gui.help import COMMAND_ROWS, key_rows
@@ -29,6 +31,14 @@ class RoomActs:
     def typed(self, text: str) -> bool:
         """Do what stands in the input: say it, or the command it is. True when it was taken."""
         self.page.say("")
+        taken = self._do(text)
+        if taken:
+            self.page.entry.written.add(text)
+            with suppress(ConfigError):
+                self.page.kept.add_sent(text)
+        return taken
+
+    def _do(self, text: str) -> bool:
         if self._messages.about is not None and self._messages.about.deed == "edit":
             return self._messages.say(text)
         meant = parse(text.rstrip())
@@ -157,9 +167,10 @@ class RoomActs:
         if name is None:
             return
         if level:
-            self.page.levels[name] = level
+            with suppress(ConfigError):  # a full disk keeps nothing
+                self.page.kept.set_level(name, level)
         words = {"all": "every message", "mentions": "mentions and direct messages", "none": "nothing"}
-        told = words[self.page.levels.get(name, "mentions")]
+        told = words[self.page.kept.level(name) or "mentions"]
         self.page.say(f"The desktop is told of {told} here.")
 
     # Elsewhere

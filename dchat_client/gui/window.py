@@ -24,8 +24,8 @@ from dchat_client.gui.network import Ended, Letter, Network, Reply
 from dchat_client.gui.notify import Notifier
 from dchat_client.gui.preferences import THEMES, Preferences
 from dchat_client.gui.room_acts import RoomActs
-from dchat_client.gui.sheet import confirm
 from dchat_client.gui.sign_in import SignIn
+from dchat_client.kept import Kept
 from dchat_client.terminal import clean
 
 SLICE_S = 0.008
@@ -113,12 +113,12 @@ class Window:
         self._clear()
         self._account, self._profile, self.chat = account, account.profile, Chat()
         messages, rooms = self._messages, self._rooms
-        self.page = messages.page = rooms.page = ChatPage(
+        page = self.page = messages.page = rooms.page = ChatPage(
             self.root,
             self.theme,
             self.chat,
             self.network,
-            self.preferences,
+            Kept.of(self._folders, account.profile),
             Notifier(),
             on_send=rooms.typed,
             on_press=messages.press,
@@ -126,10 +126,12 @@ class Window:
             on_members=rooms.members,
             on_topic=rooms.topic,
         )
-        self.page.pack(fill="both", expand=True)
-        self._bind_view(self.page)
+        page.pack(fill="both", expand=True)
+        if self.preferences.sash:
+            self.root.after_idle(lambda: page.place_sash(self.preferences.sash))
+        self._bind_view(page)
         self._menu.enable(True)
-        self.network.sign_in(account.profile.urls, account.token)
+        self.network.sign_in(account.profile.urls, account.token, page.kept.folder)
 
     def _sign_out(self) -> None:
         account = self._account
@@ -362,16 +364,7 @@ class Window:
     # The end
 
     def quit(self) -> None:
-        """Close, after a question when messages would be lost."""
-        waiting = self.chat.pending if self.page is not None else 0
-        if not waiting:
-            self.close()
-            return
-        words = f"{waiting} of your messages {'is' if waiting == 1 else 'are'} not sent yet and would be lost."
-        confirm(self.root, self.theme, "Quit all the same?", words, "Quit", self.close)
-
-    def close(self) -> None:
-        """Close at once."""
+        """Close. What is not sent yet is kept and sent the next time."""
         if not self._closed:
             self._closed = True
             self._keep()
@@ -384,7 +377,7 @@ class Window:
         page, known = self.page, self.preferences
         if page is not None:
             page.keep_draft()
-            known = replace(known, sash=page.sash, room=page.opened or "", notify=page.levels, drafts=page.drafts)
+            known = replace(known, sash=page.sash)
         self.preferences = replace(known, geometry=self.root.geometry(), zoom=self.theme.zoom)
         self.preferences.save(self._kept_in)
 

@@ -8,7 +8,7 @@ roomlist.py       the list of rooms                  bars.py       the rows arou
 chooser.py        a dialog to find something by      finder.py     the things to find: rooms, people, messages
 dialogs.py        a question, the help               palette.py    colours
 orders.py         what is done with a line of input  message_deeds.py   and with a selected message
-keymap.py         which key does what                prefs.py      what is kept, and tui.toml
+keymap.py         which key does what                prefs.py      tui.toml
 notify.py         bell and command
 """
 
@@ -27,9 +27,10 @@ def run(face: Face, room: str | None = None) -> int:
     from functools import partial
 
     from dchat_client.engine import Engine
+    from dchat_client.kept import Kept
     from dchat_client.tui.app import ChatApp
     from dchat_client.tui.keymap import teach_legacy_keys
-    from dchat_client.tui.prefs import Kept, read_settings
+    from dchat_client.tui.prefs import read_settings
     from dchat_client.unsent import UnsentFiles
 
     if not (sys.stdin.isatty() and sys.stderr.isatty()) or os.environ.get("TERM") == "dumb":

@@ -30,6 +30,7 @@ from dchat_client.config import ConfigError
 from dchat_client.engine import Engine
 from dchat_client.errors import ChatError
 from dchat_client.items import Phase, Status
+from dchat_client.kept import Kept
 from dchat_client.outbox import Entry
 from dchat_client.terminal import clean
 from dchat_client.transcript import Line
@@ -41,7 +42,7 @@ from dchat_client.tui.keymap import Where, actions, first_key
 from dchat_client.tui.message_deeds import MessageDeeds
 from dchat_client.tui.notify import Command, concerns, message_of
 from dchat_client.tui.orders import Orders
-from dchat_client.tui.prefs import Kept, Settings
+from dchat_client.tui.prefs import Settings
 from dchat_client.tui.roomlist import RoomList
 from dchat_client.tui.view import TranscriptView
 from dchat_client.unsent import UnsentFiles

@@ -16,6 +16,7 @@ class Writing:
     def __init__(self, root: tkinter.Tk, theme: Theme) -> None:
         self.root = root
         self.sent: list[str] = []
+        self.written: list[str] = []
         self.takes = True
         self.escapes = 0
         self.entry = Entry(
@@ -26,6 +27,7 @@ class Writing:
             on_send=self._send,
             on_escape=self._escape,
             on_up=lambda: None,
+            on_write=self.written.append,
         )
         self.entry.pack(side="bottom", fill="x")
         root.update()
@@ -150,6 +152,14 @@ def test_deleting_takes_a_whole_picture(writing: Writing) -> None:
     writing.write("a😀b")
     writing.press("<BackSpace>", "<BackSpace>")
     assert writing.value == "a"
+
+
+def test_what_is_written_by_hand_is_told_and_what_is_put_there_is_not(writing: Writing) -> None:
+    writing.entry.set("a draft")
+    writing.root.update()
+    assert writing.written == []
+    writing.write("!")
+    assert writing.written == ["a draft!"]
 
 
 def test_the_hint_is_there_only_while_nothing_is_written(writing: Writing) -> None:

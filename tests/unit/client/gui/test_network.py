@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from dchat_client.errors import Refused
 from dchat_client.gui.mailbox import Mailbox
 from dchat_client.gui.network import Ended, Letter, Network, Reply
-from dchat_client.updates import StatusIs, Synced
+from dchat_client.updates import Queued, Settled, StatusIs, Synced
 from tests.harness.processes import until
 
 
@@ -67,19 +69,19 @@ def test_what_went_wrong_is_the_answer(window: Window) -> None:
     assert isinstance(answers[0], Refused)
 
 
-def test_signing_in_brings_the_rooms_and_a_refused_token_ends_it(window: Window, server: Any) -> None:
-    window.network.sign_in([server.url], "t-ada")
+def test_signing_in_brings_the_rooms_and_a_refused_token_ends_it(window: Window, server: Any, tmp_path: Path) -> None:
+    window.network.sign_in([server.url], "t-ada", tmp_path)
     synced = window.wait(lambda letter: isinstance(letter, Synced), "the rooms")
     assert isinstance(synced, Synced)
     assert [row["room"] for row in synced.rooms] == ["lobby"]
-    window.network.sign_in([server.url], "not a token")
+    window.network.sign_in([server.url], "not a token", tmp_path)
     ended = window.wait(lambda letter: isinstance(letter, Ended), "the refusal")
     assert isinstance(ended, Ended)
     assert ended.run == window.network.run
 
 
-def test_after_signing_out_nothing_is_asked_any_more(window: Window, server: Any) -> None:
-    window.network.sign_in([server.url], "t-ada")
+def test_after_signing_out_nothing_is_asked_any_more(window: Window, server: Any, tmp_path: Path) -> None:
+    window.network.sign_in([server.url], "t-ada", tmp_path)
     window.wait(lambda letter: isinstance(letter, Synced), "the rooms")
     window.network.sign_out()
     asked: list[Any] = []
@@ -93,19 +95,35 @@ def test_after_signing_out_nothing_is_asked_any_more(window: Window, server: Any
     assert asked == []
 
 
-def test_a_server_that_does_not_answer_holds_up_neither_asking_nor_closing(free_port: int) -> None:
-    import socket
-
+def test_a_server_that_does_not_answer_holds_up_neither_asking_nor_closing(free_port: int, tmp_path: Path) -> None:
     window = Window()
     with socket.create_server(("127.0.0.1", free_port)):  # takes connections and says nothing
         window.network.start()
-        window.network.sign_in([f"http://127.0.0.1:{free_port}"], "t")
+        window.network.sign_in([f"http://127.0.0.1:{free_port}"], "t", tmp_path)
         window.wait(lambda letter: isinstance(letter, StatusIs), "it says that it connects")
         began = time.monotonic()
         for _ in range(1000):
             window.network.tell(lambda engine: engine.open_room("lobby"))
         assert time.monotonic() - began < 30
         assert window.network.close(30)
+
+
+def test_what_could_not_be_sent_is_sent_the_next_time(server: Any, tmp_path: Path) -> None:
+    before = Window()
+    before.network.start()
+    before.network.sign_in([server.url], "t-ada", tmp_path)
+    before.wait(lambda letter: isinstance(letter, Synced), "the rooms")
+    server.faults.posts.extend(["busy"] * 1000)
+    before.network.tell(lambda engine: engine.send("lobby", "later"))
+    before.wait(lambda letter: isinstance(letter, Queued), "it waits")
+    assert before.network.close(30)
+    server.faults.posts.clear()
+    after = Window()
+    after.network.start()
+    after.network.sign_in([server.url], "t-ada", tmp_path)
+    after.wait(lambda letter: isinstance(letter, Settled), "it was sent")
+    assert [event["text"] for event in server.rooms["lobby"]] == ["later"]
+    assert after.network.close(30)
 
 
 def test_a_closed_network_takes_what_is_asked_without_a_fault() -> None:

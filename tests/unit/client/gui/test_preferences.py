@@ -16,13 +16,10 @@ def test_what_was_kept_is_there_next_time(tmp_path: Path) -> None:
         sash=210,
         zoom=1.2,
         theme="dark",
-        room="lobby",
-        notify={"lobby": "all"},
-        drafts={"lobby": "not yet"},
     )
     assert known.save(path)
     assert Preferences.load(path) == known
-    assert path.stat().st_mode & 0o077 == 0, "drafts are nobody else's business"
+    assert path.stat().st_mode & 0o077 == 0
 
 
 def test_a_first_start_is_without_a_file(tmp_path: Path) -> None:
@@ -46,9 +43,7 @@ def test_a_damaged_file_is_as_none(tmp_path: Path, text: str) -> None:
         ("zoom", 100),
         ("zoom", "big"),
         ("theme", "pink"),
-        ("room", None),
-        ("notify", ["lobby"]),
-        ("drafts", "text"),
+        ("unheard_of", 1),
     ],
 )
 def test_a_bad_value_is_left_out_and_the_others_hold(tmp_path: Path, name: str, value: object) -> None:
@@ -57,14 +52,6 @@ def test_a_bad_value_is_left_out_and_the_others_hold(tmp_path: Path, name: str, 
     found = Preferences.load(path)
     good = Preferences(theme="dark", sash=200)
     assert found == (replace(good, **{name: getattr(Preferences(), name)}) if name in ("theme", "sash") else good)
-
-
-def test_only_known_levels_and_small_drafts_are_taken(tmp_path: Path) -> None:
-    path = tmp_path / "p.json"
-    path.write_text(json.dumps({"notify": {"a": "all", "b": "loud"}, "drafts": {"a": "x", "b": "y" * 5000, "c": 1}}))
-    found = Preferences.load(path)
-    assert found.notify == {"a": "all"}
-    assert found.drafts == {"a": "x"}
 
 
 def test_a_folder_that_cannot_be_written_to_is_no_fault(tmp_path: Path) -> None:

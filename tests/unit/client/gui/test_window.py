@@ -15,6 +15,7 @@ import pytest
 from dchat_client.config import Folders, Profile, save_profile
 from dchat_client.gui.preferences import Preferences
 from dchat_client.gui.window import Window
+from dchat_client.kept import Kept
 from dchat_client.tokens import Token, keep_token
 from dchat_client.updates import Happened
 from tests.harness.processes import PATIENCE_S
@@ -70,7 +71,7 @@ class Opened:
         page.entry.text.event_generate("<Return>")
 
     def close(self) -> None:
-        self.window.close()
+        self.window.quit()
         assert self.window.network.close(30), "the thread did not end"
         assert self.faults == []
 
@@ -157,9 +158,9 @@ def test_drafts_stay_with_their_room_and_are_there_next_time(opened: Opened, ser
     assert page.entry.value == "for the lobby"
     opened.window.set_theme("dark")
     opened.window._keep()
-    kept = Preferences.load(opened.folders.state / "gui" / "default.json")
-    assert kept.drafts == {"lobby": "for the lobby"}
-    assert kept.theme == "dark"
+    assert Preferences.load(opened.folders.state / "gui" / "default.json").theme == "dark"
+    kept = Kept(page.kept.folder)
+    assert kept.draft("lobby") == "for the lobby"
     assert kept.room == "lobby"
 
 
