@@ -38,6 +38,11 @@ def named(prefix: str, limit: int) -> list[tuple[str, str]]:
     return [(name, emoji) for emoji, name in found.items()]
 
 
+def name_of(emoji: str) -> str:
+    """Return the first name of an emoji; "" when it has none here."""
+    return next((name for name, each in _table().items() if each == emoji), "")
+
+
 def is_reaction(text: str) -> bool:
     """Tell whether `text` may be an emoji to react with: no letters, digits or spaces, but for keycaps."""
     if not 0 < len(text) <= 16 or any(char.isspace() or char.isalpha() for char in text):

@@ -56,6 +56,8 @@ class UnsentFiles:
         taken: list[tuple[Path, IO[bytes]]] = []
         for number in range(MOST_FACES):
             path = self._folder / (f"unsent-{number}.json" if number else "unsent.json")
+            if self._path is not None and not path.exists():
+                continue
             lock = self._locked(path)
             if lock is None:
                 continue

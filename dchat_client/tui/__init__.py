@@ -9,7 +9,7 @@ chooser.py        a dialog to find something by      finder.py     the things to
 dialogs.py        a question, the help               palette.py    colours
 orders.py         what is done with a line of input  message_deeds.py   and with a selected message
 keymap.py         which key does what                prefs.py      tui.toml
-notify.py         bell and command
+notify.py         bell and command                  manual.py      the tables of docs/tui.md
 """
 
 from __future__ import annotations

@@ -94,6 +94,7 @@ class ChatApp(App[int], inherit_bindings=False):
         self._input_at = time.monotonic()
         self._command = Command(settings.command, self.say) if settings.command else None
         self._first_sync = True
+        self._seeks_unread = False
         self.orders, self.finder, self.deeds = Orders(self), Finder(self), MessageDeeds(self)
         self._left_over = unsent.take_over(time.time())
         self.engine = self._new_engine(*self._left_over)
@@ -185,7 +186,8 @@ class ChatApp(App[int], inherit_bindings=False):
         if lines or paged:
             self._note_unread(lines)
             self.view.redraw([*lines, None] if paged else lines)
-            if paged and self.chat.transcript(self.room or "").unread_after is not None:
+            if paged and self._seeks_unread:
+                self._seeks_unread = False
                 self.view.go_to_unread()
         for change in changes:
             if change.kind == "alert" and change.line is not None:
@@ -239,6 +241,7 @@ class ChatApp(App[int], inherit_bindings=False):
                 self.ask(self.engine.members(name))
         self.view.show(transcript, self.chat.me)
         self.view.go_to_unread()
+        self._seeks_unread = not transcript.is_loaded
         self.composer.put(self.kept.draft(name or "") or begun)
         self.to_input()
         self._mark_seen()
@@ -259,15 +262,18 @@ class ChatApp(App[int], inherit_bindings=False):
 
     @property
     def is_looked_at(self) -> bool:
-        """Somebody sees the end of the open room, as far as one can know."""
-        is_here = self.app_focus and len(self.screen_stack) == 1
-        return is_here and self.view.is_at_end and time.monotonic() - self._input_at < AWAY_S
+        """Somebody sees the open room, as far as one can know."""
+        return self.app_focus and len(self.screen_stack) == 1 and time.monotonic() - self._input_at < AWAY_S
+
+    @property
+    def _sees_end(self) -> bool:
+        return self.is_looked_at and self.view.is_at_end
 
     def _note_unread(self, lines: list[Line | None]) -> None:
         """Draw the line above what comes while nobody looks."""
         transcript = self.chat.transcript(self.room or "")
         first = next((line for line in lines if line is not None and line.kind == "message"), None)
-        if first is None or transcript.unread_after is not None or self.is_looked_at or not first.seq:
+        if first is None or transcript.unread_after is not None or self._sees_end or not first.seq:
             return
         if first.sender != self.chat.me and first.seq == transcript.newest:
             transcript.unread_after = first.seq - 1
@@ -277,12 +283,12 @@ class ChatApp(App[int], inherit_bindings=False):
         if room is None or self.deeds.holds_unread or not self.is_looked_at:
             return
         transcript = self.chat.transcript(room.name)
-        if transcript.is_loaded and not transcript.is_stale and room.read < transcript.newest:
-            self.engine.mark_read(room.name, transcript.newest)
+        if transcript.is_loaded and not transcript.is_stale and room.read < self.view.seen_to:
+            self.engine.mark_read(room.name, self.view.seen_to)
 
     def _alert(self, change: Change) -> None:
         room, line, why = change.room or "", change.line, change.why or "message"
-        if line is None or not concerns(self.level(room), why) or (room == self.room and self.is_looked_at):
+        if line is None or not concerns(self.level(room), why) or (room == self.room and self._sees_end):
             return
         if self.settings.bell:
             self.bell()
@@ -524,6 +530,7 @@ class ChatApp(App[int], inherit_bindings=False):
     def on_resize(self, event: events.Resize) -> None:
         """In a narrow terminal the messages need the room of the list."""
         self.set_class(event.size.width < 60, "-narrow")
+        self.set_class(event.size.width < 40, "-tiny")
         self.call_after_refresh(self._after_resize)
 
     def _after_resize(self) -> None:

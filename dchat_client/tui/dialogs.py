@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from rich.cells import cell_len
+from rich.console import Group
+from rich.table import Table
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -28,9 +29,10 @@ class Question(ModalScreen[bool]):
     Question { align: center middle; background: $background 60%; }
     Question:ansi { background: ansi_default; }
     Question > Vertical {
-        width: 60; max-width: 94%; height: auto; border: round $warning; background: $surface; padding: 0 1;
+        width: 60; max-width: 94%; height: auto; border: round $warning; background: $surface; padding: 1 2;
     }
-    Question Static { height: auto; }
+    Question Static { height: auto; margin-bottom: 1; }
+    Question Static:last-child { margin-bottom: 0; }
     """
 
     def __init__(self, question: str, detail: str, *, yes: str) -> None:
@@ -94,20 +96,17 @@ class Help(ModalScreen[None]):
         getattr(self.query_one(VerticalScroll), method)(animate=False)
 
 
-def help_text(keys: Mapping[str, tuple[str, ...]], keys_file: str) -> Text:
-    """Return keys and commands as a text of two columns."""
+def help_text(keys: Mapping[str, tuple[str, ...]], keys_file: str) -> Group:
+    """Return keys and commands, in two columns."""
     sections = help_rows(keys)
     commands = [(command.usage, command.about) for command in COMMANDS]
     sections.append(("Commands", [*commands, ("//TEXT", "say a text that begins with a slash")]))
-    text = Text()
+    parts: list[Text | Table] = []
     for title, rows in sections:
-        text.append(f"{title}\n", "bold underline")
-        width = max(cell_len(left) for left, _ in rows)
-        width = min(width, 28)
+        table = Table.grid(padding=(0, 2))
+        table.add_column(width=26)
+        table.add_column()
         for left, right in rows:
-            text.append("  ")
-            text.append(left.ljust(width), "bold")
-            text.append(f"  {right}\n")
-        text.append("\n")
-    text.append(f"Keys can be changed in {keys_file}, in a table [keys]; docs/tui.md tells how.")
-    return text
+            table.add_row(Text(left, "bold"), Text(right))
+        parts += [Text(title, "bold underline"), table, Text()]
+    return Group(*parts, Text(f"Keys can be changed in {keys_file}, in a table [keys]; docs/tui.md tells how."))

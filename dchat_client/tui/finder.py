@@ -9,7 +9,7 @@ from rich.text import Text
 
 from dchat_client.completion import Sources
 from dchat_client.fuzzy import ranked
-from dchat_client.pictures import MOST_USED, is_reaction, named
+from dchat_client.pictures import MOST_USED, is_reaction, name_of, named
 from dchat_client.room import Room
 from dchat_client.terminal import clean
 from dchat_client.transcript import Line
@@ -129,7 +129,7 @@ class Finder:
             query = query.strip().strip(":")
             if not query:
                 emojis = [*line.reactions, *(emoji for emoji in MOST_USED if emoji not in line.reactions)]
-                rows = [("", emoji) for emoji in emojis]
+                rows = [(name_of(emoji), emoji) for emoji in emojis]
             elif is_reaction(query):
                 rows = [("", query)]
             else:

@@ -11,7 +11,6 @@ send something else than it wrote, or to another room.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -104,7 +103,7 @@ KEYS: tuple[Key, ...] = (
     ),
 )
 
-_TITLES: dict[Where, str] = {
+TITLES: dict[Where, str] = {
     "everywhere": "Everywhere",
     "input": "Writing",
     "messages": "On a selected message",
@@ -181,7 +180,7 @@ def _shown_key(key: str) -> str:
 def help_rows(changed: Mapping[str, tuple[str, ...]]) -> list[tuple[str, list[tuple[str, str]]]]:
     """Return the keys in force, for people: (title, [(keys, what they do)]) for each place."""
     found: list[tuple[str, list[tuple[str, str]]]] = []
-    for where, title in _TITLES.items():
+    for where, title in TITLES.items():
         keys = [(changed.get(key.name, key.keys), key) for key in KEYS if key.where == where]
         found.append((title, [(shown(those) or "(no key)", key.about) for those, key in keys]))
     return found
@@ -190,21 +189,3 @@ def help_rows(changed: Mapping[str, tuple[str, ...]]) -> list[tuple[str, list[tu
 def first_key(name: str, changed: Mapping[str, tuple[str, ...]]) -> str:
     """Return the key to name in a hint; "" when there is none."""
     return shown(changed.get(name, _NAMED[name].keys)[:1])
-
-
-def markdown() -> str:
-    """Return the tables of docs/tui.md."""
-    lines: list[str] = []
-    for where, title in _TITLES.items():
-        lines += [f"### {title}", "", "| key | does | name in the file |", "| --- | --- | --- |"]
-        lines += [f"| {shown(key.keys)} | {key.about} | `{key.name}` |" for key in KEYS if key.where == where]
-        lines.append("")
-    return "\n".join(lines)
-
-
-def keys_file_of(text: str, path: Path) -> dict[str, Any]:
-    """Return a TOML file's tables. Raises ConfigError."""
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} cannot be read: {error}.") from None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dchat_client.commands import LEVELS
 from dchat_client.config import ConfigError
-from dchat_client.tui.keymap import keys_file_of, read_keys
+from dchat_client.tui.keymap import read_keys
 
 THEMES = ("dark", "light", "terminal")
 
@@ -27,12 +28,11 @@ class Settings:
 def read_settings(path: Path) -> Settings:
     """Return the settings of tui.toml; the usual ones when there is none. Raises ConfigError with a sentence."""
     try:
-        text = path.read_text("utf-8")
+        file = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return Settings()
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read: {error}.") from None
-    file = keys_file_of(text, path)
     kinds: dict[str, tuple[type, str]] = {
         "theme": (str, "one of " + ", ".join(THEMES)),
         "notify": (str, "one of " + ", ".join(LEVELS)),

@@ -109,7 +109,10 @@ class Sheet:
 
     def _is_first_unread(self, line: Line, before: Line | None) -> bool:
         after = self.unread_after
-        return after is not None and line.seq > after and (before is None or before.seq <= after)
+        if after is None or line.seq <= after:
+            return False
+        # Of the first line laid out nobody knows whether it is the first unread one, unless it comes next.
+        return before.seq <= after if before is not None else line.seq == after + 1
 
     def _measure(self, first: int) -> None:
         start = self._ends[first - 1] if first else 0

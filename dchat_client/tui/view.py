@@ -35,10 +35,12 @@ LAID_FIRST = 300
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """The topmost row: which row of which message. None: the end, whatever comes."""
+    """The topmost row: of which message, and how far above that one's end, for what stands above a message (the day)
+    comes and goes. None: the end, whatever comes.
+    """
 
     key: Key
-    row: int
+    above_end: int
 
 
 class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
@@ -58,7 +60,7 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
         """The first loaded message is near: older ones are wanted."""
 
     class Seen(Message):
-        """The end of the room is in sight, or has gone out of it."""
+        """More messages have come in sight, or the end has come or gone."""
 
     class Wanted(Message):
         """One wants to go to a message that is not loaded."""
@@ -116,6 +118,11 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
         return self._place is None
 
     @property
+    def seen_to(self) -> int:
+        """The seq of the last message that was in sight."""
+        return self._seen_to
+
+    @property
     def new_below(self) -> int:
         """How many messages of others have come below what one sees."""
         if self.is_at_end:
@@ -141,6 +148,7 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
         first = next((line for line in self._transcript.lines if line.seq > after), None)
         if first is None:
             return
+        self._seen_to = after
         if self._from and first.seq < self._from:
             self._lay_from(first.seq)
         index = self._sheet.index_of(first.seq)
@@ -148,6 +156,7 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
             top = self._sheet.height_above(index)
             if top < self._sheet.height - self._rows_shown:
                 self._scroll(max(0, top - 1))
+            self._note_seen()
 
     # Scrolling
 
@@ -372,8 +381,7 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
             if index is None and isinstance(place.key, int):
                 target = 0  # let go at the top, because there were too many
             elif index is not None:
-                rows = len(self._sheet.blocks[index].rows)
-                target = self._sheet.height_above(index) + min(place.row, rows - 1)
+                target = self._sheet.height_above(index + 1) - place.above_end
         self.scroll_target_y = self.scroll_y = target
         self._place = place
         self._note_place()
@@ -384,19 +392,26 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
         self._note_place()
 
     def _note_place(self) -> None:
-        was_at_end = self.is_at_end
+        was_at_end, seen_before = self.is_at_end, self._seen_to
         found = self._sheet.at(self._top)
         if found is None or self._top >= self.max_scroll_y:
             self._place = None
         else:
             index, row = found
-            self._place = _Place(key_of(self._sheet.blocks[index].line), row)
-        if self.is_at_end:
-            self._seen_to = max(self._seen_to, self._transcript.newest)
-        if was_at_end != self.is_at_end or self.is_at_end:
+            block = self._sheet.blocks[index]
+            self._place = _Place(key_of(block.line), len(block.rows) - row)
+        self._note_seen()
+        if self._seen_to != seen_before or was_at_end != self.is_at_end:
             self.post_message(self.Seen())
         if self._top < self._rows_shown and self.size.height:
             self._want_older()
+
+    def _note_seen(self) -> None:
+        seen = self._transcript.newest
+        if not self.is_at_end:
+            found = self._sheet.at(self._top + self._rows_shown - 1)
+            seen = self._sheet.blocks[found[0]].line.seq if found is not None else 0
+        self._seen_to = max(self._seen_to, seen)
 
     def _want_older(self) -> None:
         if self._from:
