@@ -34,3 +34,10 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
     """A plain HTTP client."""
     async with web() as session:
         yield session
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def session_http() -> AsyncIterator[aiohttp.ClientSession]:
+    """The same for tests that run in the session's loop, as those with a browser do."""
+    async with web() as session:
+        yield session

@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import aiohttp
 import pytest
-import pytest_asyncio
 
 from tests.harness.browser import Browser
 from tests.harness.chatpage import ChatPage, newcomer
-from tests.harness.people import PASSWORD, Person, house, new_name, web
+from tests.harness.people import PASSWORD, Person, house, new_name
 from tests.harness.processes import eventually
 from tests.harness.workers import Haproxy, Workers
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def people(workers: Workers) -> AsyncIterator[aiohttp.ClientSession]:
-    async with web() as http:
-        yield http
-
-
-async def two(people: aiohttp.ClientSession, workers: Workers) -> tuple[Person, Person, str]:
+async def two(session_http: aiohttp.ClientSession, workers: Workers) -> tuple[Person, Person, str]:
     """Two people in one room."""
-    (ada, bob), (room,) = await house(people, workers.urls, 2)
+    (ada, bob), (room,) = await house(session_http, workers.urls, 2)
     return ada, bob, room
 
 
 async def test_two_people_chat_and_a_reload_shows_the_same(
-    browser: Browser, workers: Workers, people: aiohttp.ClientSession
+    browser: Browser, workers: Workers, session_http: aiohttp.ClientSession
 ) -> None:
-    ada, bob, room = await two(people, workers)
+    ada, bob, room = await two(session_http, workers)
     hers = await ChatPage.open(browser, workers[0].url, ada, room)
     his = await ChatPage.open(browser, workers[1].url, bob, room)
     await hers.say("Hello **Bob**")
@@ -49,7 +40,7 @@ async def test_two_people_chat_and_a_reload_shows_the_same(
 
 
 async def test_a_new_account_makes_a_room_and_another_finds_it(
-    browser: Browser, workers: Workers, people: aiohttp.ClientSession
+    browser: Browser, workers: Workers, session_http: aiohttp.ClientSession
 ) -> None:
     name, room = new_name("web"), new_name("cats")
     page = await browser.open(workers[0].url + "/")
@@ -66,7 +57,7 @@ async def test_a_new_account_makes_a_room_and_another_finds_it(
     await mine.is_in(room)
     assert await page.locator("#room-topic").inner_text() == "All about *cats*"
 
-    bob = await newcomer(people, workers.urls, new_name("bob"))
+    bob = await newcomer(session_http, workers.urls, new_name("bob"))
     his = await ChatPage.open(browser, workers[1].url, bob)
     await his.page.keyboard.press("Control+k")
     await his.page.keyboard.type(room[:8])
@@ -77,9 +68,9 @@ async def test_a_new_account_makes_a_room_and_another_finds_it(
 
 
 async def test_what_was_missed_while_offline_comes_once_and_what_was_written_there_is_sent(
-    browser: Browser, workers: Workers, people: aiohttp.ClientSession
+    browser: Browser, workers: Workers, session_http: aiohttp.ClientSession
 ) -> None:
-    ada, bob, room = await two(people, workers)
+    ada, bob, room = await two(session_http, workers)
     hers = await ChatPage.open(browser, workers[0].url, ada, room)
     await hers.say("before")
     await hers.reads("before")
@@ -103,9 +94,9 @@ async def test_what_was_missed_while_offline_comes_once_and_what_was_written_the
 
 
 async def test_nothing_is_lost_or_repeated_when_a_worker_is_killed_behind_haproxy(
-    browser: Browser, workers: Workers, people: aiohttp.ClientSession
+    browser: Browser, workers: Workers, session_http: aiohttp.ClientSession
 ) -> None:
-    ada, bob, room = await two(people, workers)
+    ada, bob, room = await two(session_http, workers)
     with Haproxy(workers) as balancer:
         hers = await ChatPage.open(browser, balancer.url, ada, room)
         his = await ChatPage.open(browser, balancer.url, bob, room)
@@ -135,9 +126,9 @@ async def _holds_all(chat: ChatPage, said: list[str]) -> bool:
 
 
 async def test_replies_reactions_edits_and_deletions_show_on_the_other_side(
-    browser: Browser, workers: Workers, people: aiohttp.ClientSession
+    browser: Browser, workers: Workers, session_http: aiohttp.ClientSession
 ) -> None:
-    ada, bob, room = await two(people, workers)
+    ada, bob, room = await two(session_http, workers)
     hers = await ChatPage.open(browser, workers[0].url, ada, room)
     his = await ChatPage.open(browser, workers[1].url, bob, room)
     await hers.say("First thing")
@@ -169,9 +160,9 @@ async def test_replies_reactions_edits_and_deletions_show_on_the_other_side(
 
 
 async def test_unread_and_mention_badges_come_and_go_away_when_the_room_is_read(
-    browser: Browser, workers: Workers, people: aiohttp.ClientSession
+    browser: Browser, workers: Workers, session_http: aiohttp.ClientSession
 ) -> None:
-    (ada, bob), (here, there) = await house(people, workers.urls, 2, rooms=2)
+    (ada, bob), (here, there) = await house(session_http, workers.urls, 2, rooms=2)
     hers = await ChatPage.open(browser, workers[0].url, ada, here)
     await hers.is_live()
     await bob.send(there, "one")
@@ -197,9 +188,9 @@ async def _counts(person: Person, room: str, unread: int) -> bool:
 
 
 async def test_a_refused_message_stays_and_can_be_tried_again_or_thrown_away(
-    browser: Browser, workers: Workers, people: aiohttp.ClientSession
+    browser: Browser, workers: Workers, session_http: aiohttp.ClientSession
 ) -> None:
-    ada, bob, room = await two(people, workers)
+    ada, bob, room = await two(session_http, workers)
     his = await ChatPage.open(browser, workers[0].url, bob, room)
     refuse = "**/v1/rooms/*/messages"
     problem = '{"type":"","title":"No","status":403,"detail":"Not today.","code":"forbidden"}'
@@ -218,9 +209,9 @@ async def test_a_refused_message_stays_and_can_be_tried_again_or_thrown_away(
 
 
 async def test_commands_do_what_they_say_and_two_slashes_say_one(
-    browser: Browser, workers: Workers, people: aiohttp.ClientSession
+    browser: Browser, workers: Workers, session_http: aiohttp.ClientSession
 ) -> None:
-    ada, bob, room = await two(people, workers)
+    ada, bob, room = await two(session_http, workers)
     other = await bob.create()
     hers = await ChatPage.open(browser, workers[0].url, ada, room)
     await hers.say("/topic Nothing but *stars*")
@@ -245,9 +236,9 @@ async def _topic(chat: ChatPage, text: str) -> bool:
 
 
 async def test_an_ended_session_leads_back_to_the_sign_in_and_nothing_secret_is_kept(
-    browser: Browser, workers: Workers, people: aiohttp.ClientSession
+    browser: Browser, workers: Workers, session_http: aiohttp.ClientSession
 ) -> None:
-    ada, _, room = await two(people, workers)
+    ada, _, room = await two(session_http, workers)
     hers = await ChatPage.open(browser, workers[0].url, ada, room)
     kept = await hers.page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])")
     assert "dchat_" not in kept

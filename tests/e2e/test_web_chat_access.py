@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
 import pytest
-import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page
 
 from tests.harness.browser import Browser
 from tests.harness.chatpage import DESK, PHONE, ChatPage
-from tests.harness.people import PASSWORD, Person, house, web
+from tests.harness.people import PASSWORD, Person, house
 from tests.harness.processes import eventually
 from tests.harness.workers import Workers
 
@@ -31,15 +29,9 @@ DIALOGS = {
 }
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with web() as session:
-        yield session
-
-
-async def lively(http: aiohttp.ClientSession, workers: Workers) -> tuple[Person, Person, str]:
+async def lively(session_http: aiohttp.ClientSession, workers: Workers) -> tuple[Person, Person, str]:
     """Two people and a room with everything a message can have; one thing in it is new to the first."""
-    (ada, bob), (room, other) = await house(http, workers.urls, 2, rooms=2)
+    (ada, bob), (room, other) = await house(session_http, workers.urls, 2, rooms=2)
     first = await bob.send(room, "> quoted\n\n**bold** `code` [link](https://a.example)\n- list\n```\nblock\n```")
     await bob.must("PUT", f"/v1/rooms/{room}/messages/{first['seq']}/reactions/%F0%9F%8E%89")
     await ada.send(room, "an answer", reply_to=first["seq"])
@@ -73,9 +65,9 @@ class Examined:
 
 @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
 async def test_axe_finds_nothing_serious(
-    browser: Browser, workers: Workers, http: aiohttp.ClientSession, size: dict[str, Any]
+    browser: Browser, workers: Workers, session_http: aiohttp.ClientSession, size: dict[str, Any]
 ) -> None:
-    ada, _, room = await lively(http, workers)
+    ada, _, room = await lively(session_http, workers)
     page = await browser.open(f"{workers[0].url}/#{room}", **size)
     axe = Examined(page)
     await page.locator("#entrance").wait_for()
@@ -98,9 +90,9 @@ async def test_axe_finds_nothing_serious(
 
 
 async def test_the_keyboard_alone_signs_in_writes_answers_reacts_edits_deletes_and_changes_rooms(
-    browser: Browser, workers: Workers, http: aiohttp.ClientSession
+    browser: Browser, workers: Workers, session_http: aiohttp.ClientSession
 ) -> None:
-    (ada, bob), (room, other) = await house(http, workers.urls, 2, rooms=2)
+    (ada, bob), (room, other) = await house(session_http, workers.urls, 2, rooms=2)
     await bob.send(room, "hello there")
     page = await browser.open(f"{workers[0].url}/#{room}", **DESK)
     await page.locator("#username").wait_for()
@@ -170,9 +162,9 @@ async def _is_current(chat: ChatPage, room: str) -> bool:
 
 
 async def test_what_others_say_is_read_out_and_dialogs_give_the_focus_back(
-    browser: Browser, workers: Workers, http: aiohttp.ClientSession
+    browser: Browser, workers: Workers, session_http: aiohttp.ClientSession
 ) -> None:
-    (ada, bob), (room,) = await house(http, workers.urls, 2)
+    (ada, bob), (room,) = await house(session_http, workers.urls, 2)
     chat = await ChatPage.open(browser, workers[0].url, ada, room)
     page = chat.page
     await chat.is_live()
@@ -190,9 +182,9 @@ async def test_what_others_say_is_read_out_and_dialogs_give_the_focus_back(
 
 
 async def test_on_a_phone_the_rooms_are_a_drawer_and_everything_is_large_enough_for_a_finger(
-    browser: Browser, workers: Workers, http: aiohttp.ClientSession
+    browser: Browser, workers: Workers, session_http: aiohttp.ClientSession
 ) -> None:
-    ada, _, room = await lively(http, workers)
+    ada, _, room = await lively(session_http, workers)
     chat = await ChatPage.open(browser, workers[0].url, ada, room, **PHONE)
     page = chat.page
     assert not await chat.room_link(room).is_visible()

@@ -5,17 +5,15 @@ from __future__ import annotations
 import random
 import sys
 import unicodedata
-from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
-import pytest_asyncio
 from playwright.async_api import Page
 
 from dchat_client.terminal import clean
 from tests.harness.browser import Browser
 from tests.harness.chatpage import PHONE, ChatPage
-from tests.harness.people import house, web
+from tests.harness.people import house
 from tests.harness.processes import eventually
 from tests.harness.workers import Workers
 
@@ -66,15 +64,9 @@ BOMBS = [
 ]
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with web() as session:
-        yield session
-
-
-async def shown(browser: Browser, workers: Workers, http: aiohttp.ClientSession, texts: list[str]) -> ChatPage:
+async def shown(browser: Browser, workers: Workers, session_http: aiohttp.ClientSession, texts: list[str]) -> ChatPage:
     """A page that shows `texts`, each a message of somebody else, with a mark behind the last."""
-    (ada, mallory), (room,) = await house(http, workers.urls, 2)
+    (ada, mallory), (room,) = await house(session_http, workers.urls, 2)
     for text in texts:
         await mallory.send(room, text)
     await mallory.send(room, "that was all")
@@ -84,8 +76,10 @@ async def shown(browser: Browser, workers: Workers, http: aiohttp.ClientSession,
     return chat
 
 
-async def test_markup_in_messages_stays_text(browser: Browser, workers: Workers, http: aiohttp.ClientSession) -> None:
-    chat = await shown(browser, workers, http, MARKUP)
+async def test_markup_in_messages_stays_text(
+    browser: Browser, workers: Workers, session_http: aiohttp.ClientSession
+) -> None:
+    chat = await shown(browser, workers, session_http, MARKUP)
     texts = await chat.texts()
     assert texts[0] == MARKUP[0]
     assert texts[1] == MARKUP[1]
@@ -96,11 +90,11 @@ async def test_markup_in_messages_stays_text(browser: Browser, workers: Workers,
 
 
 async def test_links_lead_to_the_web_and_nowhere_else(
-    browser: Browser, workers: Workers, http: aiohttp.ClientSession
+    browser: Browser, workers: Workers, session_http: aiohttp.ClientSession
 ) -> None:
     good = "[good](https://good.example/a?b=c) and mail@good.example"
     lie = "[https://bank.example](https://evil.example/login)"
-    chat = await shown(browser, workers, http, [*LINKS, good, lie])
+    chat = await shown(browser, workers, session_http, [*LINKS, good, lie])
     links = await chat.page.locator("#lines a").evaluate_all("all => all.map(a => [a.href, a.target, a.rel])")
     apart = ["_blank", "noopener noreferrer nofollow"]
     wanted = ["https://good.example/a?b=c", "mailto:mail@good.example", "https://evil.example/login"]
@@ -109,10 +103,10 @@ async def test_links_lead_to_the_web_and_nowhere_else(
 
 
 async def test_hidden_and_turning_characters_are_seen(
-    browser: Browser, workers: Workers, http: aiohttp.ClientSession
+    browser: Browser, workers: Workers, session_http: aiohttp.ClientSession
 ) -> None:
     chat = await shown(
-        browser, workers, http, ["invoice\u202etxt.exe", "pay\u200bpal **b\u2066old**", "\u200f", "\x1b[31mred"]
+        browser, workers, session_http, ["invoice\u202etxt.exe", "pay\u200bpal **b\u2066old**", "\u200f", "\x1b[31mred"]
     )
     assert (await chat.texts())[:-1] == [
         "invoice⟨U+202E⟩txt.exe",
@@ -125,9 +119,9 @@ async def test_hidden_and_turning_characters_are_seen(
 
 
 async def test_sixteen_kibibytes_of_one_letter_wrap_and_can_be_unfolded(
-    browser: Browser, workers: Workers, http: aiohttp.ClientSession
+    browser: Browser, workers: Workers, session_http: aiohttp.ClientSession
 ) -> None:
-    chat = await shown(browser, workers, http, ["W" * 16_384])
+    chat = await shown(browser, workers, session_http, ["W" * 16_384])
     await chat.page.set_viewport_size(PHONE["viewport"])  # type: ignore[arg-type]
     wide = "document.scrollingElement.scrollWidth > innerWidth || log.scrollWidth > log.clientWidth"
     assert not await chat.page.evaluate(f"(log => {wide})(document.getElementById('log'))")
@@ -142,9 +136,9 @@ async def _is_higher(text, height: float) -> bool:  # type: ignore[no-untyped-de
 
 
 async def test_texts_made_to_keep_a_parser_busy_do_not(
-    browser: Browser, workers: Workers, http: aiohttp.ClientSession
+    browser: Browser, workers: Workers, session_http: aiohttp.ClientSession
 ) -> None:
-    chat = await shown(browser, workers, http, BOMBS)
+    chat = await shown(browser, workers, session_http, BOMBS)
     assert await chat.messages.count() == len(BOMBS) + 1
     # Deep structure and thousands of marks are not built: what is too much is shown as it was typed.
     assert await chat.page.locator("#lines .text *").count() < 12_000

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import aiohttp
 import orjson
 import pytest
-import pytest_asyncio
 
 from tests.harness.browser import Browser
 from tests.harness.chatpage import ChatPage
-from tests.harness.people import Person, house, web
+from tests.harness.people import Person, house
 from tests.harness.processes import eventually
 from tests.harness.workers import Workers
 
@@ -26,22 +23,16 @@ SEEN = """() => {
 }"""
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with web() as session:
-        yield session
-
-
-async def long_room(http: aiohttp.ClientSession, workers: Workers, count: int) -> tuple[Person, Person, str]:
+async def long_room(session_http: aiohttp.ClientSession, workers: Workers, count: int) -> tuple[Person, Person, str]:
     """Two people and a room with `count` messages of different height by the second, who has read them all."""
-    (ada, bob), (room,) = await house(http, workers.urls, 2)
+    (ada, bob), (room,) = await house(session_http, workers.urls, 2)
     lines = [
         orjson.dumps({"text": f"message {number}" + " and some more words" * (number % 23)}) for number in range(count)
     ]
     for start in range(0, count, 500):
         body = b"\n".join(lines[start : start + 500])
         headers = {**bob.headers, "Content-Type": "application/x-ndjson"}
-        async with http.post(bob.url() + f"/v1/rooms/{room}/messages", data=body, headers=headers) as answer:
+        async with session_http.post(bob.url() + f"/v1/rooms/{room}/messages", data=body, headers=headers) as answer:
             assert answer.status == 200, await answer.text()
             await answer.read()
     await ada.must("PUT", f"/v1/rooms/{room}/read", {"seq": await ada.head(room)})
@@ -49,9 +40,9 @@ async def long_room(http: aiohttp.ClientSession, workers: Workers, count: int) -
 
 
 async def test_older_messages_come_without_moving_what_one_is_looking_at(
-    browser: Browser, workers: Workers, http: aiohttp.ClientSession
+    browser: Browser, workers: Workers, session_http: aiohttp.ClientSession
 ) -> None:
-    ada, _, room = await long_room(http, workers, 700)
+    ada, _, room = await long_room(session_http, workers, 700)
     chat = await ChatPage.open(browser, workers[0].url, ada, room)
     page = chat.page
     await chat.message("message 699").wait_for()
@@ -89,9 +80,9 @@ async def _is_filled(chat: ChatPage) -> bool:
 
 
 async def test_new_messages_are_counted_and_do_not_push_a_reader_who_is_further_up(
-    browser: Browser, workers: Workers, http: aiohttp.ClientSession
+    browser: Browser, workers: Workers, session_http: aiohttp.ClientSession
 ) -> None:
-    ada, bob, room = await long_room(http, workers, 120)
+    ada, bob, room = await long_room(session_http, workers, 120)
     chat = await ChatPage.open(browser, workers[0].url, ada, room)
     await chat.message("message 119").wait_for()
     await chat.is_live()
@@ -119,9 +110,9 @@ async def _is_read(person: Person, room: str) -> bool:
 
 
 async def test_a_quote_leads_to_a_message_far_above_what_was_loaded(
-    browser: Browser, workers: Workers, http: aiohttp.ClientSession
+    browser: Browser, workers: Workers, session_http: aiohttp.ClientSession
 ) -> None:
-    ada, bob, room = await long_room(http, workers, 260)
+    ada, bob, room = await long_room(session_http, workers, 260)
     seq = (await ada.history(room))[40]["seq"]
     await bob.send(room, "what about this?", reply_to=seq)
     chat = await ChatPage.open(browser, workers[0].url, ada, room)

@@ -9,6 +9,8 @@ import { summary } from "./markdown.js";
 const MAX_BYTES = 16_384;
 const TYPING_MS = 4000;
 const utf8 = new TextEncoder();
+/** On a phone's keyboard there is no Shift-Enter: Enter makes a line there, and the button sends. */
+const fingers = matchMedia("(hover: none) and (pointer: coarse)");
 
 export class Composer {
   #field = byId("draft");
@@ -24,6 +26,7 @@ export class Composer {
   constructor(does, known) {
     this.does = does;
     this.#completion = new Completion(this.#field, known);
+    this.#field.enterKeyHint = fingers.matches ? "enter" : "send";
     byId("composer").addEventListener("submit", (event) => {
       event.preventDefault();
       this.#send();
@@ -112,7 +115,7 @@ export class Composer {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
     const { key, shiftKey } = event;
     const isEmpty = this.#field.value === "";
-    if (key === "Enter" && !shiftKey) this.#send();
+    if (key === "Enter" && !shiftKey && !fingers.matches) this.#send();
     else if (key === "Escape" && this.#about) this.#drop();
     else if (key === "ArrowUp" && isEmpty && !shiftKey) this.does.editLast();
     else if (key === "ArrowUp" && shiftKey && isEmpty) this.does.up();

@@ -1,6 +1,7 @@
 // The chat once somebody is signed in: which room is open, and who of the views is told what.
 
 import { About } from "./about.js";
+import { askedRoom, showRoom } from "./address.js";
 import { Browse } from "./browse.js";
 import { Composer } from "./composer.js";
 import { Deeds } from "./deeds.js";
@@ -9,6 +10,7 @@ import { Drafts } from "./drafts.js";
 import { face, roomName } from "./faces.js";
 import { Found } from "./found.js";
 import { RoomHead } from "./head.js";
+import { Known } from "./known.js";
 import { Log } from "./log.js";
 import { summary } from "./markdown.js";
 import { notice } from "./notices.js";
@@ -16,7 +18,7 @@ import { badge, tell } from "./notify.js";
 import { Direct, Members } from "./people.js";
 import { Picker } from "./picker.js";
 import { Quotes } from "./quotes.js";
-import { RoomList } from "./roomlist.js";
+import { RoomList, firstOf, inOrder, neighbourOf } from "./roomlist.js";
 import { Settings } from "./settings.js";
 import { wireShortcuts } from "./shortcuts.js";
 import { spoken } from "./spoken.js";
@@ -26,6 +28,7 @@ import { Tools } from "./tools.js";
 
 const MOST_PAGES = 20;
 const CALM_MS = 5000;
+const LOADING_MS = 15_000;
 
 export class Desk {
   /** The name of the room that is open; null without one. */
@@ -33,9 +36,9 @@ export class Desk {
 
   #client;
   #drafts = null;
-  #known = new Map(); // room → its members, for completion
   #calmUntil = 0;
   #does;
+  #known;
   #picker = new Picker();
   #head = new RoomHead();
   #state;
@@ -56,6 +59,7 @@ export class Desk {
     this.#client = client;
     const does = new Deeds(client, this);
     this.#does = does;
+    this.#known = new Known(client, (asking) => does.listed(asking));
     const me = () => this.#me;
     const findRooms = (prefix) => does.listed(client.browse(prefix));
     const findUsers = (prefix) => does.listed(client.people(prefix));
@@ -74,7 +78,7 @@ export class Desk {
       seen: (atEnd) => this.#seen(atEnd),
     });
     this.#tools = new Tools(this.#log, this.#lineDeeds());
-    this.#composer = new Composer(this.#writing(), () => this.#forCompletion());
+    this.#composer = new Composer(this.#writing(), () => this.#known.forCompletion(this.room));
     this.#switcher = new Switcher({ rooms: () => this.#rooms, me, findRooms, findUsers, go, join, write });
     this.#browse = new Browse({ findRooms, join, go, create: (about) => does.create(about) });
     this.#direct = new Direct({ findUsers, write: (users) => does.writeTo(users), me });
@@ -100,14 +104,14 @@ export class Desk {
     byId("open-settings").querySelector(".face").replaceWith(face(me.username));
     this.#state.show(connection);
     this.room = null;
-    const asked = decodeURIComponent(location.hash.slice(1));
+    const asked = askedRoom();
     this.go(rooms.has(asked) ? asked : this.#first());
   }
 
   end() {
     this.room = null;
     this.#drafts = null;
-    this.#known.clear();
+    this.#known.forget();
   }
 
   /** Open a room; null when there is none to open. */
@@ -119,7 +123,7 @@ export class Desk {
     }
     this.room = name;
     const room = this.#current;
-    history.replaceState(null, "", name ? `#${encodeURIComponent(name)}` : "/");
+    showRoom(name);
     const transcript = name ? this.#client.open(name) : null;
     this.#drawRooms();
     this.#head.draw(name, room, transcript, this.#me);
@@ -145,7 +149,7 @@ export class Desk {
     if (changes.transcripts?.has(room)) this.#drawLog();
     if (changes.roomList || changes.rooms?.has(room) || changes.transcripts?.has(room)) this.#drawHead();
     if (changes.typing?.has(room)) this.#head.typing(this.#client.model.typing(room));
-    for (const name of changes.members ?? []) this.#known.delete(name);
+    if (changes.members) this.#known.forget(changes.members);
     if (changes.members?.has(room) && this.#members.isOpen) this.openMembers();
   }
 
@@ -179,7 +183,7 @@ export class Desk {
     const room = this.#current;
     if (!room) return;
     this.#members.open(room.room, room.kind !== "dm" && !room.archived);
-    this.#members.render(room.room, await this.#membersOf(room.room));
+    this.#members.render(room.room, await this.#known.members(room.room));
   }
 
   openFound(words, messages, where) {
@@ -196,18 +200,12 @@ export class Desk {
     return this.room ? this.#client.model.rooms.get(this.room) : null;
   }
 
-  /** Rooms in the order of the list: rooms by name, then people. */
   get #rooms() {
-    const named = this.#client.model.rooms.list().map((room) => ({ room, name: roomName(room, this.#me) }));
-    named.sort((a, b) => (a.room.kind === "dm") - (b.room.kind === "dm") || a.name.localeCompare(b.name));
-    return named.map(({ room }) => room);
+    return inOrder(this.#client.model.rooms.list(), this.#me);
   }
 
-  /** The room to begin with: one that calls, else one with something unread, else the first. */
   #first() {
-    const rooms = this.#rooms;
-    const found = rooms.find((room) => room.mentions > 0) ?? rooms.find((room) => room.unread > 0) ?? rooms[0];
-    return found?.room ?? null;
+    return firstOf(this.#rooms);
   }
 
   #drawRooms() {
@@ -242,33 +240,24 @@ export class Desk {
     if (transcript?.state === "ready" && !transcript.stale) this.#client.markRead(room.room).catch(() => {});
   }
 
+  /** Somebody looks at the page again: what came meanwhile is new to them. */
+  #looked() {
+    const room = this.#current;
+    if (document.visibilityState === "visible" && room?.unread) this.#log.mark(room.read);
+    this.#seen(this.#log.atEnd);
+  }
+
   /** Show one message, also one that is further up than what was loaded. */
   async #goTo(room, seq) {
     if (room !== this.room) this.go(room);
     const transcript = this.#client.model.transcript(room);
+    await loaded(transcript);
     for (let pages = 0; pages < MOST_PAGES && this.room === room; pages += 1) {
       if (this.#log.jump(seq)) return;
       if (transcript.state === "ready" && (!transcript.hasOlder || transcript.first <= seq)) break;
       if (!(await this.#does.done(this.#client.older(room)))) return;
     }
     notice("That message is too far up, or not there any more.");
-  }
-
-  async #membersOf(room) {
-    if (!this.#known.has(room)) this.#known.set(room, await this.#does.listed(this.#client.members(room)));
-    return this.#known.get(room);
-  }
-
-  #forCompletion() {
-    const { rooms, transcript } = { rooms: this.#rooms, transcript: this.#client.model.transcript(this.room) };
-    const people = new Map();
-    for (const { users = [] } of rooms) for (const user of users) people.set(user, user);
-    for (const { sender } of transcript?.messages ?? []) people.set(sender, sender);
-    for (const { user, display_name: name } of this.#known.get(this.room) ?? []) people.set(user, name);
-    if (this.#current) void this.#membersOf(this.room); // for the next letter
-    people.delete(this.#me);
-    const sorted = [...people].map(([user, name]) => ({ user, name })).sort((a, b) => a.user.localeCompare(b.user));
-    return { people: sorted, rooms: rooms.filter((room) => room.kind !== "dm") };
   }
 
   #lineDeeds() {
@@ -291,7 +280,7 @@ export class Desk {
     return {
       say: (room, text, replyTo) => {
         const taken = this.#does.say(room, text, replyTo);
-        if (taken) this.#log.toNewest();
+        if (taken) this.#log.toNewest({ allIsRead: true });
         return taken;
       },
       edit: (message, text) => this.#does.edit(message, text),
@@ -307,13 +296,6 @@ export class Desk {
     };
   }
 
-  #nextRoom(step, onlyUnread) {
-    const rooms = this.#rooms.filter((room) => !onlyUnread || room.unread || room.room === this.room);
-    const index = rooms.findIndex((room) => room.room === this.room);
-    const next = rooms[(index + step + rooms.length) % rooms.length];
-    if (next) this.go(next.room);
-  }
-
   #wire() {
     const opens = {
       "open-switcher": () => this.#switcher.open(),
@@ -326,12 +308,20 @@ export class Desk {
       join: () => this.#does.join(this.room),
     };
     for (const [id, open] of Object.entries(opens)) byId(id).addEventListener("click", open);
-    document.addEventListener("visibilitychange", () => this.#drafts && this.#seen(this.#log.atEnd));
+    document.addEventListener("visibilitychange", () => this.#drafts && this.#looked());
+    window.addEventListener("popstate", () => this.#drafts && askedRoom() && this.go(askedRoom()));
     wireShortcuts({
       isOn: () => this.#drafts !== null,
       switcher: () => this.#switcher.open(),
-      nextRoom: (step, onlyUnread) => this.#nextRoom(step, onlyUnread),
+      nextRoom: (step, onlyUnread) => this.go(neighbourOf(this.room, this.#rooms, step, onlyUnread)),
       toNewest: () => this.#log.toNewest(),
     });
+  }
+}
+
+/** Wait until the first page of a transcript has come, or cannot be had. */
+async function loaded(transcript) {
+  for (let tries = 0; transcript.state === "loading" && tries < LOADING_MS / 50; tries += 1) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

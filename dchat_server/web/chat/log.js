@@ -73,12 +73,20 @@ export class Log {
     this.#tell();
   }
 
-  toNewest() {
+  /** Go to the end; `allIsRead`: nothing counts as new any more. */
+  toNewest({ allIsRead = false } = {}) {
+    if (allIsRead) this.#marker = null;
     this.#window.reset();
     this.#transcript?.shrink();
     this.render();
     this.#place.toEnd();
     this.#tell();
+  }
+
+  /** Show from here on that what is above `seq` is new. */
+  mark(seq) {
+    this.#marker = seq;
+    this.render();
   }
 
   /** Scroll to the message `seq`; false when it is not among those loaded. */

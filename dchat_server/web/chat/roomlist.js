@@ -121,3 +121,23 @@ export function weight(room) {
 function short(number) {
   return number > 99 ? "99+" : String(number);
 }
+
+/** Rooms in the order of the list: rooms by name, then conversations by the people in them. */
+export function inOrder(rooms, me) {
+  const named = rooms.map((room) => ({ room, isDirect: room.kind === "dm", name: roomName(room, me) }));
+  named.sort((one, other) => one.isDirect - other.isDirect || one.name.localeCompare(other.name));
+  return named.map(({ room }) => room);
+}
+
+/** The name of the room to begin with: one that calls, else one with something unread, else the first; null for none. */
+export function firstOf(rooms) {
+  const found = rooms.find((room) => weight(room) > 0) ?? rooms.find((room) => room.unread > 0) ?? rooms[0];
+  return found?.room ?? null;
+}
+
+/** The name of the room `step` further down than `name`, round and round; `onlyUnread`: among those to be read. */
+export function neighbourOf(name, rooms, step, onlyUnread) {
+  const there = rooms.filter((room) => !onlyUnread || room.unread || room.room === name);
+  const index = there.findIndex((room) => room.room === name);
+  return there[(index + step + there.length) % there.length]?.room ?? name;
+}
