@@ -216,7 +216,7 @@ def stats_of(snapshot: Mapping[str, Any]) -> dict[str, Any]:
         "messages_per_s": _sum(rows, "messages_per_s"),
         "deliveries_per_s": _sum(rows, "deliveries_per_s"),
         "errors_per_s": _sum(rows, "errors_per_s"),
-        "refused_per_s": round(sum(rate for code, rate in snapshot["refused"].items() if not is_error(code)), 1),
+        "refused_per_s": round(sum((rate for code, rate in snapshot["refused"].items() if not is_error(code)), 0.0), 1),
         "refused": snapshot["refused"],
         "latency": snapshot["latency"],
         "streams": _sum(rows, "streams"),
@@ -238,7 +238,7 @@ IN_SHORT = (
 
 
 def _sum(rows: Iterable[Mapping[str, Any]], name: str) -> float:
-    return round(sum(row[name] or 0 for row in rows), 1)
+    return round(sum((row[name] or 0.0 for row in rows), 0.0), 1)
 
 
 def _now() -> str:

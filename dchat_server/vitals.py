@@ -110,7 +110,7 @@ class Gauge:
             deliveries=self._work.hub.delivered,
             messages_per_s=round(rates.get("messages", 0.0), 1),
             deliveries_per_s=round(rates.get("deliveries", 0.0), 1),
-            errors_per_s=round(sum(rate for code, rate in rates.items() if is_error(code)), 1),
+            errors_per_s=round(sum((rate for code, rate in rates.items() if is_error(code)), 0.0), 1),
             refused={code: round(rate, 2) for code, rate in sorted(rates.items()) if code in FAILURES},
             send=send,
             delivery=delivery,

@@ -17,11 +17,12 @@ from dchat_server.accounts import Accounts
 from dchat_server.config import Config
 from dchat_server.http import accounts as calls
 from dchat_server.http.auth import address_of, principal_of, scheme_of
-from dchat_server.http.parts import ACCOUNTS, CONFIG
+from dchat_server.http.parts import ACCOUNTS, CONFIG, SLOTS
 from dchat_server.http.problems import problems
 from dchat_server.http.worker import WORKER
 from dchat_server.passwords import Passwords
-from tests.in_memory import MemoryAccountStore, MemoryBuckets
+from dchat_server.slots import Slots
+from tests.in_memory import MemoryAccountStore, MemoryBuckets, MemorySlotStore
 
 PASSWORD = "correct horse"
 Client = TestClient[Any, Any]
@@ -71,6 +72,7 @@ async def start() -> AsyncIterator[Start]:
         app = web.Application(middlewares=[problems])
         app[WORKER] = SimpleNamespace(refused=Counter(), draining=False)  # type: ignore[assignment]
         app[CONFIG] = Config(**config)
+        app[SLOTS] = Slots(MemorySlotStore(), "w1", 0)
         app[ACCOUNTS] = Accounts(
             MemoryAccountStore(),
             MemoryBuckets(),
@@ -401,7 +403,7 @@ async def test_people_are_paged(client: Client) -> None:
     assert status == 200
     assert [user["username"] for user in page["users"]] == ["ada", "bo", "bob"]
     status, rest = await told(client, "GET", f"/v1/users?limit=3&cursor={page['next']}", **signed)
-    assert rest == {"users": [{"username": "cyd", "display_name": "cyd"}], "next": None}
+    assert rest == {"users": [{"username": "cyd", "display_name": "cyd", "presence": "offline"}], "next": None}
     assert (await told(client, "GET", "/v1/users?query=bo&limit=200", **signed))[1]["users"][1]["username"] == "bob"
     for query, code in (
         ("cursor=x", "bad_cursor"),
