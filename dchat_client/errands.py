@@ -13,7 +13,11 @@ from typing import Any
 from dchat_client.address import segment
 from dchat_client.connection import Connection
 from dchat_client.errors import ChatError
+from dchat_client.search import Looked, Query, ask_server, read_back
 from dchat_client.updates import Failed, MembersAre, RoomIs, Row, Update
+
+MOST_HITS = 50
+MOST_READ_BACK = 2000
 
 
 class Errands:
@@ -108,6 +112,24 @@ class Errands:
         """Return people whose names begin so."""
         params = {"query": prefix} if prefix else {}
         return await self._listed("The people could not be read", None, "/v1/users", "users", params)
+
+    async def search(self, room: str, words: str) -> tuple[list[Row], bool]:
+        """Return messages of a room with all these words, the newest first, at most 50; and whether all were looked at.
+
+        Where the server has no search, about the last 2000 messages are read back.
+        """
+        query = Query(words)
+        try:
+            found = await ask_server(self._connection, query, [room], MOST_HITS)
+            if found is not None:
+                return list(found), len(found) < MOST_HITS
+            looked = Looked()
+            pages = read_back(self._connection, query, [room], max_messages=MOST_READ_BACK, looked=looked)
+            rows = [message async for message in pages]
+            return list(rows[:MOST_HITS]), not looked.cut_short
+        except ChatError as error:
+            self._emit(Failed("Nothing could be searched", error, room))
+            return [], False
 
     async def _ask(self, what: str, room: str | None, method: str, path: str, body: Any = None) -> Row | None:
         """Return the answer of a request, or tell that `what` and return None."""

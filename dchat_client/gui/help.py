@@ -19,6 +19,7 @@ KEYS = (
     ("F2", "edit your last message"),
     ("Esc", "close, take back, go to the input"),
     ("Ctrl-N", "make a room"),
+    ("Ctrl-F", "find messages in this room"),
     ("F8", "who is here"),
     ("F5", "connect again now"),
     ("F9", "dark or light"),

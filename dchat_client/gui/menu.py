@@ -24,6 +24,7 @@ _MENUS: Mapping[str, tuple[Item, ...]] = {
     "Chat": (
         Item("Go to …", "Ctrl-K", "<Control-k>"),
         Item("Make a room …", "Ctrl-N", "<Control-n>"),
+        Item("Find …", "Ctrl-F", "<Control-f>"),
         Item(),
         Item("Connect again", "F5", "<F5>"),
         Item("Sign out"),

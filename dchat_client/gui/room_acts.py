@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from dchat_client.commands import NAME, Mistake, Run, Say, action_text, parse
 from dchat_client.config import ConfigError
 from dchat_client.engine import Engine
+from dchat_client.gui.blocks import local
 from dchat_client.gui.chat_page import ChatPage
+from dchat_client.gui.chooser import Chooser
 from dchat_client.gui.help import COMMAND_ROWS, key_rows
 from dchat_client.gui.message_acts import MessageActs
 from dchat_client.gui.sheet import ask, confirm, read
 from dchat_client.gui.switcher import Place, Switcher
 from dchat_client.terminal import clean, fit
 from dchat_client.updates import Row
-
-MOST_HITS = 50
 
 
 class RoomActs:
@@ -204,17 +204,44 @@ class RoomActs:
     def _go(self, place: Place) -> None:
         {"open": self.page.open, "join": self.join, "person": self.message_to}[place.kind](place.name)
 
+    def search(self) -> None:
+        """Ask for words to find in the room."""
+
+        def done(text: str) -> str | None:
+            if text:
+                self._search(text)
+            return None
+
+        if self.page.opened is not None:
+            ask(self.page, self.page.theme, "Find in this room", done=done, hint="All of these words.", button="Find")
+
     def _search(self, words: str) -> None:
-        """Show what is found in the messages that are here."""
-        page, letters = self.page, words.casefold()
-        if page.transcript is None:
+        name = self.page.opened
+        if name is not None:
+            self.page.say(f"Looking for {words!r} …")
+            self.page.network.ask(
+                lambda engine: engine.search(name, words), lambda found: self._found(name, words, *found)
+            )
+
+    def _found(self, name: str, words: str, rows: Sequence[Row], is_all: bool) -> None:
+        page = self.page
+        if page.opened != name:
             return
-        lines = [line for line in page.transcript.lines if line.kind == "message" and letters in line.text.casefold()]
-        if not lines:
-            page.say(f"Nothing with {words!r} among the messages loaded here; scroll up to load older ones.")
+        if not rows:
+            page.say(
+                f"Nothing with {words!r} here." if is_all else f"Nothing with {words!r} in what could be looked at."
+            )
             return
-        rows = [(clean(line.sender), fit(clean(line.text.replace("\n", " ")), 200)) for line in lines[-MOST_HITS:]]
-        read(page, page.theme, f"{len(lines)} found", rows)
+        page.say("")
+        hits = [_hit(row, page.chat.names) for row in rows]
+        title = f"{len(hits)}{'' if is_all else ' or more'} with {fit(clean(words), 30)}"
+        Chooser(page, page.theme, title, hits, on_choose=lambda at: self._go_to(int(rows[at].get("seq") or 0)))
+
+    def _go_to(self, seq: int) -> None:
+        if self.page.view.go_to(seq):
+            self.page.view.text.focus_set()
+        else:
+            self.page.say("That message is further back than what is loaded; scroll up to get there.")
 
     def reconnect(self) -> None:
         """Connect anew, now."""
@@ -224,6 +251,13 @@ class RoomActs:
         """Show keys and commands."""
         rows = [*key_rows(str(self.page.tk.call("tk", "windowingsystem"))), ("", ""), *COMMAND_ROWS]
         read(self.page, self.page.theme, "Keys and commands", rows)
+
+
+def _hit(row: Row, names: Mapping[str, str]) -> str:
+    sender, moment = str(row.get("sender")), local(str(row.get("ts")))
+    when = f"{moment:%d.%m. %H:%M}" if moment is not None else ""
+    text = fit(" ".join(clean(str(row.get("text", "")).replace("\n", " ")).split()), 80)
+    return f"{when}  {clean(names.get(sender) or sender)}: {text}"
 
 
 def _to_join(row: Row) -> Place:

@@ -1,18 +1,13 @@
 """The messages of the open room: a Text that shows a stretch of the transcript and changes as little as it must.
 
-Only a stretch is drawn: from `_top`, a seq, down to the newest. It grows backwards when somebody scrolls there, first
-from what the transcript has, then by asking for a page, and is cut again once the view is back at the bottom. So a room
-of ten thousand messages costs what a few hundred cost.
-
-The view never jumps. Whoever is at the bottom stays there; anywhere else, the first message in view is held where it
-is, to the pixel, whatever is put in above it.
+What is drawn is a few hundred lines (stretch.py), so a room of ten thousand messages costs what a few hundred cost.
+What has changed among them is found by comparing (layout.py), and meanwhile the view stays where it is (held_view.py).
 """
 
 from __future__ import annotations
 
 import time
 import tkinter
-from bisect import bisect_left
 from collections.abc import Callable
 from contextlib import contextmanager
 from datetime import datetime
@@ -20,7 +15,9 @@ from tkinter import ttk
 from typing import TYPE_CHECKING
 
 from dchat_client.gui.blocks import Block, Composer
+from dchat_client.gui.held_view import held, is_at_bottom, to_bottom
 from dchat_client.gui.layout import Change, changes
+from dchat_client.gui.stretch import Stretch
 from dchat_client.gui.text_tags import configure_tags
 from dchat_client.gui.theme import Theme
 from dchat_client.transcript import Line, Transcript
@@ -28,13 +25,7 @@ from dchat_client.transcript import Line, Transcript
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SHOWN = 200
-"""Lines drawn at first, and by which the stretch grows."""
-MOST_SHOWN = 600
-"""With more, and the view at the bottom, the oldest are let go."""
 NOWHERE = "You are in no room yet. Ctrl-K finds one to join or somebody to write to, Ctrl-N makes a room."
-ASK_AGAIN_S = 3.0
-"""A page that did not come is asked for again after that, when somebody is still there."""
 
 
 class TranscriptView(ttk.Frame):
@@ -54,11 +45,10 @@ class TranscriptView(ttk.Frame):
         super().__init__(parent)
         self._theme, self._on_older, self._on_move, self._on_press = theme, on_older, on_move, on_press
         self._transcript: Transcript | None = None
+        self._stretch: Stretch | None = None
         self._composer: Composer | None = None
         self._blocks: list[Block] = []
-        self._top = 0
         self._seen = 0
-        self._asked = (0, 0.0)
         self._chosen: str | None = None
         self._settling = False
         self.text = tkinter.Text(
@@ -77,24 +67,26 @@ class TranscriptView(ttk.Frame):
     def show(self, transcript: Transcript | None, composer: Composer | None) -> None:
         """Show another room, from its unread line or its end."""
         self._transcript, self._composer = transcript, composer
-        self._top, self._asked = 0, (0, 0.0)
+        self._stretch = Stretch(transcript) if transcript is not None else None
         self._chosen = None
         self._draw([])
         if transcript is None:
-            self._draw([Block("top", ((f"{NOWHERE}\n", ("notice",)),))])
+            self._draw([_note(NOWHERE)])
         self.refresh()
         self._seen = transcript.newest if transcript is not None else 0
         self._go_to_unread()
 
     def refresh(self, *, replaced: bool = False) -> None:
         """Draw what has changed in the transcript. `replaced`: its lines are new ones."""
-        if self._transcript is None or self._composer is None:
+        if self._transcript is None or self._stretch is None:
             return
         was_empty = not self._blocks
         if replaced:
-            self._asked = (0, 0.0)
-        with self._view_held():
-            self._draw(self._wanted(self._transcript, self._composer))
+            self._stretch.replaced()
+        if self.is_at_bottom:
+            self._stretch.cut()
+            self._seen = max(self._seen, self._transcript.newest)
+        self._draw_stretch()
         if was_empty and self._blocks:
             self._go_to_unread()
         self._show_button()
@@ -119,9 +111,7 @@ class TranscriptView(ttk.Frame):
     @property
     def is_at_bottom(self) -> bool:
         """The last line is in view."""
-        if not self.text.winfo_viewable() or self.text.winfo_height() < 10:
-            return True
-        return self.text.dlineinfo("end-1c") is not None
+        return is_at_bottom(self.text)
 
     @property
     def new_below(self) -> int:
@@ -138,8 +128,7 @@ class TranscriptView(ttk.Frame):
 
     def to_bottom(self) -> None:
         """Go to the newest message."""
-        self.text.see("end")
-        self.text.yview_moveto(1.0)
+        to_bottom(self.text)
         self._moved()
 
     # Choosing a message by keyboard
@@ -174,12 +163,16 @@ class TranscriptView(ttk.Frame):
         """Return the beginning of a message, to know it by."""
         return self._composer.quote(line) if self._composer is not None else ""
 
-    def go_to(self, seq: int) -> None:
-        """Choose the message of that seq and bring it into view, when it is among those drawn."""
-        if any(block.seq == seq for block in self._blocks):
-            self._chosen = f"m{seq}"
-            self._mark_chosen()
-            self.text.see(f"b:m{seq}.first")
+    def go_to(self, seq: int) -> bool:
+        """Choose the message of that seq and bring it into view. False when the transcript does not have it."""
+        if self._stretch is None or not self._stretch.reach(seq):
+            return False
+        self._draw_stretch()
+        self._chosen = f"m{seq}"
+        self._mark_chosen()
+        self.text.see(f"b:m{seq}.last")
+        self.text.see(f"b:m{seq}.first")
+        return True
 
     def unchoose(self) -> None:
         """Choose nothing any more."""
@@ -188,30 +181,15 @@ class TranscriptView(ttk.Frame):
 
     # Drawing
 
-    def _wanted(self, transcript: Transcript, composer: Composer) -> list[Block]:
-        lines = transcript.lines
-        most = MOST_SHOWN if self._top else SHOWN
-        if self.is_at_bottom and len(lines) - self._hidden(transcript) > most:
-            self._top = lines[-SHOWN].seq
-        start = self._hidden(transcript)
-        blocks = composer.blocks(transcript, lines[start:], datetime.now().astimezone().date())
-        return [self._first(transcript, has_more=bool(start) or transcript.has_older), *blocks]
-
-    def _hidden(self, transcript: Transcript) -> int:
-        """Return how many lines of the transcript lie above the stretch that is drawn."""
-        return bisect_left(transcript.lines, self._top, key=lambda line: line.seq)
-
-    @staticmethod
-    def _first(transcript: Transcript, *, has_more: bool) -> Block:
-        if not transcript.is_loaded:
-            words = "Loading …"
-        elif has_more:
-            words = "Older messages are loaded as you scroll up."
-        elif transcript.lines:
-            words = "This is where the room begins."
-        else:
-            words = "Nobody has said anything yet. Be the first."
-        return Block("top", ((f"{words}\n", ("notice",)),))
+    def _draw_stretch(self) -> None:
+        if self._transcript is None or self._stretch is None or self._composer is None:
+            return
+        today = datetime.now().astimezone().date()
+        blocks = self._composer.blocks(self._transcript, self._stretch.lines, today)
+        self._settling = True
+        with held(self.text):
+            self._draw([_note(self._stretch.words), *blocks])
+        self._settling = False
 
     def _draw(self, wanted: list[Block]) -> None:
         found = changes(self._blocks, wanted)
@@ -258,48 +236,6 @@ class TranscriptView(ttk.Frame):
         finally:
             self.text.configure(state="disabled")
 
-    @contextmanager
-    def _view_held(self) -> Iterator[None]:
-        """Keep the bottom in view when it was, else the first message in view where it is."""
-        if self.is_at_bottom:
-            yield
-            self.text.see("end")
-            self.text.yview_moveto(1.0)
-            self._took_in()
-            return
-        held = self._held()
-        before = self.text.dlineinfo(self._body_of(held)) if held is not None else None
-        self._settling = True
-        yield
-        after = None
-        if held is not None and before is not None and self.text.tag_ranges(f"b:{held}"):
-            self.text.yview(self._body_of(held))
-            after = self.text.dlineinfo(self._body_of(held))
-        if before is not None and after is not None:
-            self.text.yview_scroll(round(after[1] - before[1]), "pixels")
-        self._settling = False
-
-    def _held(self) -> str | None:
-        """Return the key of the first message in view whose text begins there: what is held where it is.
-
-        Its text, not its head: that goes when a message of the same person is put in above.
-        """
-        text, index = self.text, self.text.index("@0,0")
-        while text.dlineinfo(index) is not None:
-            key = next((tag[2:] for tag in text.tag_names(index) if tag[:3] in ("b:m", "b:p")), None)
-            if key is not None and text.compare(self._body_of(key), "==", index):
-                return key
-            below = text.index(f"{index} + 1 display lines linestart")
-            if text.compare(below, "<=", index):
-                return None
-            index = below
-        return None
-
-    def _body_of(self, key: str) -> str:
-        """Return where the text of a message begins."""
-        found = self.text.tag_nextrange("body", f"b:{key}.first", f"b:{key}.last")
-        return str(found[0]) if found else f"b:{key}.first"
-
     # Moving about
 
     def _go_to_unread(self) -> None:
@@ -331,21 +267,13 @@ class TranscriptView(ttk.Frame):
             self._seen = max(self._seen, self._transcript.newest)
 
     def _want_older(self) -> None:
-        transcript = self._transcript
-        if transcript is None or not transcript.is_loaded or not self.text.winfo_viewable():
+        transcript, stretch = self._transcript, self._stretch
+        if transcript is None or stretch is None or not transcript.is_loaded or not self.text.winfo_viewable():
             return
-        hidden = self._hidden(transcript)
-        if hidden:
-            self._top = transcript.lines[max(0, hidden - SHOWN)].seq
+        if stretch.grow():
             self.refresh()
-        elif transcript.has_older and transcript.oldest is not None:
-            now = time.monotonic()
-            before, asked_at = self._asked
-            if transcript.oldest == before and now < asked_at + ASK_AGAIN_S:
-                return
-            self._top = 0
-            self._asked = (transcript.oldest, now)
-            self._on_older(transcript.oldest)
+        elif (before := stretch.page_to_ask(time.monotonic())) is not None:
+            self._on_older(before)
 
     def _show_button(self) -> None:
         if self.is_at_bottom:
@@ -378,8 +306,7 @@ class TranscriptView(ttk.Frame):
 
     def _resized(self) -> None:
         if self._seen and self._transcript is not None and self._seen >= self._transcript.newest and not self.new_below:
-            self.text.see("end")
-            self.text.yview_moveto(1.0)
+            to_bottom(self.text)
 
     def _stepped(self, step: int) -> str:
         self.choose(step)
@@ -435,3 +362,8 @@ class TranscriptView(ttk.Frame):
         configure_tags(self.text, self._theme)
         if self._seen:
             self._resized()
+
+
+def _note(words: str) -> Block:
+    """Return the block that stands above all others."""
+    return Block("top", ((f"{words}\n", ("notice",)),))

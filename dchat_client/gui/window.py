@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import tkinter
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from tkinter import ttk
 
@@ -16,10 +15,10 @@ from dchat_client.gui import garbage
 from dchat_client.gui import theme as looks
 from dchat_client.gui.account import Account, Wish, sign_in, sign_out, token_of
 from dchat_client.gui.chat_page import ChatPage
+from dchat_client.gui.keyboard import Keyboard
 from dchat_client.gui.mailbox import Mailbox
 from dchat_client.gui.menu import Menu
 from dchat_client.gui.message_acts import MessageActs
-from dchat_client.gui.message_menu import KEYS
 from dchat_client.gui.network import Ended, Letter, Network, Reply
 from dchat_client.gui.notify import Notifier
 from dchat_client.gui.preferences import THEMES, Preferences
@@ -56,6 +55,7 @@ class Window:
         self._account: Account | None = None
         self.page: ChatPage | None = None
         self.form: SignIn | None = None
+        self._keyboard: Keyboard | None = None
         self._drawn_at = 0.0
         self._asked_desktop_at = 0.0
         self._desktop_is_dark: bool | None = None
@@ -122,14 +122,14 @@ class Window:
             Notifier(),
             on_send=rooms.typed,
             on_press=messages.press,
-            on_escape=self._escape,
+            on_escape=lambda: keyboard.escape(),
             on_members=rooms.members,
             on_topic=rooms.topic,
         )
         page.pack(fill="both", expand=True)
         if self.preferences.sash:
             self.root.after_idle(lambda: page.place_sash(self.preferences.sash))
-        self._bind_view(page)
+        keyboard = self._keyboard = Keyboard(page, messages)
         self._menu.enable(True)
         self.network.sign_in(account.profile.urls, account.token, page.kept.folder)
 
@@ -152,7 +152,7 @@ class Window:
         for page in (self.page, self.form):
             if page is not None:
                 page.destroy()
-        self.page = self.form = self._account = None
+        self.page = self.form = self._account = self._keyboard = None
         self._messages.about = None
         self._menu.enable(False)
         self.theme.forget_gone()
@@ -204,6 +204,7 @@ class Window:
         return {
             "Go to …": rooms.switch,
             "Make a room …": rooms.make,
+            "Find …": rooms.search,
             "Connect again": rooms.reconnect,
             "Sign out": self._sign_out,
             "Quit": self.quit,
@@ -218,7 +219,7 @@ class Window:
             "Tell me of mentions": lambda: rooms.notify("mentions"),
             "Tell me of nothing": lambda: rooms.notify("none"),
             "Edit the last one": messages.edit_last,
-            "Choose one": self._go_round,
+            "Choose one": lambda: self._keyboard and self._keyboard.go_round(),
             "To the newest": lambda: self._on_page(lambda page: page.view.to_bottom()),
             "As the desktop": lambda: self.set_theme("auto"),
             "Light": lambda: self.set_theme("light"),
@@ -240,75 +241,6 @@ class Window:
         self.root.bind("<FocusOut>", lambda _: self.root.after(50, self._focused))
         self.root.bind_class("TEntry", "<Control-a>", lambda event: _select_all(event.widget))
         self.root.bind_all("<Control-equal>", lambda _: self.theme.set_zoom(self.theme.zoom * 1.1))
-
-    def _bind_view(self, page: ChatPage) -> None:
-        text, messages = page.view.text, self._messages
-        for key, deed in KEYS.items():
-            text.bind(f"<Key-{key}>", lambda event, deed=deed: self._message_key(page, deed, event))  # type: ignore[misc]
-        for key in ("<Return>", "<Shift-F10>", "<Menu>"):
-            with suppress(tkinter.TclError):  # there is no such key on this system
-                text.bind(key, lambda _: self._message_menu(page))
-        text.bind("<Escape>", lambda _: self._escape())
-        text.bind("<Tab>", lambda _: self._go_round())
-        text.bind("<Key>", lambda event: self._written_elsewhere(page, event))
-        page.rooms.tree.bind("<Return>", lambda _: page.entry.text.focus_set())
-        page.rooms.tree.bind("<Escape>", lambda _: page.entry.text.focus_set())
-        page.rooms.tree.bind("<Key>", lambda event: self._written_elsewhere(page, event))
-        for key, pages in (("<Prior>", -1), ("<Next>", 1)):
-            page.entry.text.bind(key, lambda _, pages=pages: self._scroll(page, pages))  # type: ignore[misc]
-        del messages
-
-    def _message_key(self, page: ChatPage, deed: str, event: tkinter.Event[tkinter.Misc]) -> str | None:
-        line = page.view.chosen
-        if line is None:
-            return self._written_elsewhere(page, event)
-        self._messages.key(deed, line)
-        return "break"
-
-    def _message_menu(self, page: ChatPage) -> str:
-        line = page.view.chosen
-        if line is not None:
-            self._messages.menu(line, page.view.place_of_chosen())
-        return "break"
-
-    @staticmethod
-    def _written_elsewhere(page: ChatPage, event: tkinter.Event[tkinter.Misc]) -> str | None:
-        """Somebody writes while another part has the keyboard: it goes where it was meant to."""
-        if event.char and event.char.isprintable() and not int(event.state) & 0x4C:
-            page.entry.text.focus_set()
-            page.entry.text.insert("insert", event.char)
-            return "break"
-        return None
-
-    def _scroll(self, page: ChatPage, pages: int) -> str:
-        page.view.text.yview_scroll(pages, "pages")
-        return "break"
-
-    def _escape(self) -> str:
-        page = self.page
-        if page is not None and not self._messages.forget():
-            if page.view.chosen is not None or self.root.focus_get() is page.view.text:
-                page.view.unchoose()
-            else:
-                page.say("")
-                page.view.to_bottom()
-        if page is not None:
-            page.entry.text.focus_set()
-        return "break"
-
-    def _go_round(self) -> str:
-        page = self.page
-        if page is None:
-            return "break"
-        focus = self.root.focus_get()
-        if focus is page.entry.text:
-            page.rooms.tree.focus_set()
-        elif focus is page.rooms.tree:
-            page.to_view()
-        else:
-            page.view.unchoose()
-            page.entry.text.focus_set()
-        return "break"
 
     # Looks
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from dchat_client.gui.blocks import Composer
+from dchat_client.gui.stretch import MOST_SHOWN
 from dchat_client.gui.theme import Theme
-from dchat_client.gui.transcript_view import MOST_SHOWN, TranscriptView
+from dchat_client.gui.transcript_view import TranscriptView
 from dchat_client.transcript import Line, Transcript
 
 
@@ -241,3 +242,13 @@ def test_another_room_shows_nothing_of_the_one_before(shown: Shown) -> None:
     other.page([said(1, "elsewhere")], 1, False, before=None)
     shown.view.refresh()
     assert "elsewhere" in shown.words
+
+
+def test_a_quote_leads_to_its_message_also_when_that_is_not_drawn(shown: Shown) -> None:
+    shown.show(1, 900)
+    assert shown.view.go_to(100)
+    shown.settle()
+    assert 0 <= shown.place_of(100) < 600
+    assert shown.view.chosen is not None
+    assert shown.view.chosen.seq == 100
+    assert not shown.view.go_to(5000)
