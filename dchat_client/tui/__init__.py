@@ -1,7 +1,9 @@
 """`dchat tui`, the full-screen client in a terminal. Where to find what:
 
 app.py            puts it together: what the engine tells is drawn, what the person does is asked for
-view.py           the messages: scrolling, selecting, drawing; sheet.py their layout, rows.py how a message looks
+view.py           the messages: what is done with them; reading.py scrolling and drawing, sheet.py their layout,
+                  rows.py how one looks
+everywhere.py     what keys do wherever one is       attention.py   what is read, what is new, what rings
 wrap.py           breaking text into rows, with the widths of all scripts
 composer.py       the input
 roomlist.py       the list of rooms                  bars.py       the rows around: room, options, state

@@ -34,13 +34,13 @@ from dchat_client.kept import Kept
 from dchat_client.outbox import Entry
 from dchat_client.terminal import clean
 from dchat_client.transcript import Line
+from dchat_client.tui.attention import Attention
 from dchat_client.tui.bars import Ledge, RoomBar, StatusBar
 from dchat_client.tui.composer import Composer
-from dchat_client.tui.dialogs import Help, Question
+from dchat_client.tui.everywhere import Everywhere
 from dchat_client.tui.finder import Finder
 from dchat_client.tui.keymap import Where, actions, first_key
 from dchat_client.tui.message_deeds import MessageDeeds
-from dchat_client.tui.notify import Command, concerns, message_of
 from dchat_client.tui.orders import Orders
 from dchat_client.tui.prefs import Settings
 from dchat_client.tui.roomlist import RoomList
@@ -50,8 +50,7 @@ from dchat_client.updates import Dropped, Queued, Settled, StatusIs, Update
 
 DRAW_S = 0.02
 TICK_S = 0.5
-AWAY_S = 60.0
-"""Without a key for so long nobody is taken to look at the screen: many terminals do not tell when they lose focus."""
+TYPING_EVERY_S = 3.0
 _THEMES = {"dark": "textual-dark", "light": "textual-light", "terminal": "ansi-dark"}
 
 MakeEngine = Callable[..., Engine]
@@ -85,17 +84,16 @@ class ChatApp(App[int], inherit_bindings=False):
         self.room: str | None = None
         self._make_engine, self._connection, self._unsent = make_engine, connection, unsent
         self._wanted_room = room
-        self._keys_file = keys_file
         places: tuple[Where, ...] = ("everywhere", "input", "messages")
         self._keys = {where: actions(where, settings.keys) for where in places}
         self._changes: list[Change] = []
         self._emitted = 0
         self._retry_at: float | None = None
-        self._input_at = time.monotonic()
-        self._command = Command(settings.command, self.say) if settings.command else None
+        self._told_typing_at = 0.0
         self._first_sync = True
         self._seeks_unread = False
         self.orders, self.finder, self.deeds = Orders(self), Finder(self), MessageDeeds(self)
+        self.attention, self.everywhere = Attention(self), Everywhere(self, keys_file)
         self._left_over = unsent.take_over(time.time())
         self.engine = self._new_engine(*self._left_over)
 
@@ -184,18 +182,16 @@ class ChatApp(App[int], inherit_bindings=False):
         lines: list[Line | None] = [change.line for change in here if change.kind == "lines"]
         paged = any(change.kind == "page" for change in here)
         if lines or paged:
-            self._note_unread(lines)
+            self.attention.note_unread(lines)
             self.view.redraw([*lines, None] if paged else lines)
             if paged and self._seeks_unread:
                 self._seeks_unread = False
                 self.view.go_to_unread()
         for change in changes:
-            if change.kind == "alert" and change.line is not None:
-                self._alert(change)
-            elif change.kind == "problem" and change.problem is not None:
-                error = change.problem.error
-                self.say(f"{change.problem.what}: {error.detail}", bad=True)
-        self._mark_seen()
+            if change.problem is not None:
+                self.say(f"{change.problem.what}: {change.problem.error.detail}", bad=True)
+        self.attention.alert(changes)
+        self.attention.mark_read()
         self.draw_rooms()
         self._draw_status()
 
@@ -244,7 +240,7 @@ class ChatApp(App[int], inherit_bindings=False):
         self._seeks_unread = not transcript.is_loaded
         self.composer.put(self.kept.draft(name or "") or begun)
         self.to_input()
-        self._mark_seen()
+        self.attention.mark_read()
         self.draw_rooms()
 
     def level(self, room: str) -> str:
@@ -259,41 +255,6 @@ class ChatApp(App[int], inherit_bindings=False):
         self.rooms_list.show(rooms, opened=self.room, drafts=drafts, levels=levels)
         room = self.chat.rooms.get(self.room or "")
         self.bar.show(room, levels.get(room.name, "") if room else "", self.palette_name)
-
-    @property
-    def is_looked_at(self) -> bool:
-        """Somebody sees the open room, as far as one can know."""
-        return self.app_focus and len(self.screen_stack) == 1 and time.monotonic() - self._input_at < AWAY_S
-
-    @property
-    def _sees_end(self) -> bool:
-        return self.is_looked_at and self.view.is_at_end
-
-    def _note_unread(self, lines: list[Line | None]) -> None:
-        """Draw the line above what comes while nobody looks."""
-        transcript = self.chat.transcript(self.room or "")
-        first = next((line for line in lines if line is not None and line.kind == "message"), None)
-        if first is None or transcript.unread_after is not None or self._sees_end or not first.seq:
-            return
-        if first.sender != self.chat.me and first.seq == transcript.newest:
-            transcript.unread_after = first.seq - 1
-
-    def _mark_seen(self) -> None:
-        room = self.chat.rooms.get(self.room or "")
-        if room is None or self.deeds.holds_unread or not self.is_looked_at:
-            return
-        transcript = self.chat.transcript(room.name)
-        if transcript.is_loaded and not transcript.is_stale and room.read < self.view.seen_to:
-            self.engine.mark_read(room.name, self.view.seen_to)
-
-    def _alert(self, change: Change) -> None:
-        room, line, why = change.room or "", change.line, change.why or "message"
-        if line is None or not concerns(self.level(room), why) or (room == self.room and self._sees_end):
-            return
-        if self.settings.bell:
-            self.bell()
-        if self._command is not None:
-            self._command.run(message_of(line, room), why)
 
     # Writing
 
@@ -318,6 +279,16 @@ class ChatApp(App[int], inherit_bindings=False):
                 self.kept.keep_draft(self.room, self.composer.text)
             except ConfigError as error:
                 self.say(f"The draft cannot be kept: {error}", bad=True)
+
+    @on(Composer.Changed)
+    def _changed(self) -> None:
+        """Tell the others that one is writing, now and then."""
+        now, text = time.monotonic(), self.composer.text
+        if self.room not in self.chat.rooms or self.deeds.is_editing or now < self._told_typing_at + TYPING_EVERY_S:
+            return
+        if text.strip() and not text.startswith("/") and text != self.kept.draft(self.room):
+            self._told_typing_at = now
+            self.ask(self.engine.typing(self.room))
 
     @on(Composer.Completing)
     def _completing(self, event: Composer.Completing) -> None:
@@ -354,76 +325,15 @@ class ChatApp(App[int], inherit_bindings=False):
 
     @on(TranscriptView.Seen)
     def _seen(self) -> None:
-        self._mark_seen()
+        self.attention.mark_read()
 
     @on(RoomList.Opened)
     def _opened(self, event: RoomList.Opened) -> None:
         self.open_room(event.room)
 
-    # Keys
+    # Coming and going
 
-    def action_switch_room(self) -> None:
-        """Find a room."""
-        self.finder.switch_room()
-
-    def action_next_unread(self) -> None:
-        """Open the next room with something unread."""
-        rooms = [room for room in self.chat.ordered() if room.unread and room.name != self.room]
-        rooms.sort(key=lambda room: not (room.mentions or room.kind == "dm"))
-        self.open_room(rooms[0].name) if rooms else self.say("Nothing is unread.")
-
-    def action_next_room(self) -> None:
-        """Open the room below."""
-        self._go_by(1)
-
-    def action_previous_room(self) -> None:
-        """Open the room above."""
-        self._go_by(-1)
-
-    def _go_by(self, step: int) -> None:
-        names = [room.name for room in self.chat.ordered()]
-        if names:
-            at = names.index(self.room) + step if self.room in names else 0
-            self.open_room(names[at % len(names)])
-
-    def action_scroll_older(self) -> None:
-        """Read back."""
-        self.view.action_scroll_older()
-
-    def action_scroll_newer(self) -> None:
-        """Read on."""
-        self.view.action_scroll_newer()
-
-    def action_scroll_oldest(self) -> None:
-        """Go to the oldest message loaded."""
-        self.view.action_scroll_oldest()
-
-    def action_scroll_newest(self) -> None:
-        """Go to the end."""
-        self.view.action_scroll_newest()
-
-    def action_select_message(self) -> None:
-        """Select a message."""
-        self.screen.set_focus(self.view)
-        self.view.select_last()
-
-    def action_toggle_rooms(self) -> None:
-        """Show or hide the list of rooms."""
-        self.rooms_list.display = not self.rooms_list.display
-
-    def action_search(self) -> None:
-        """Search in the open room."""
-        self.finder.search("")
-
-    def action_members(self) -> None:
-        """Show who is in the open room."""
-        self.finder.members()
-
-    def action_notify_level(self) -> None:
-        """Change what the open room notifies of."""
-        self.orders.next_level()
-
-    def action_reconnect(self) -> None:
+    def reconnect(self) -> None:
         """Connect again now, also when it was given up."""
         if self._talking.is_running:
             self.engine.reconnect()
@@ -433,25 +343,8 @@ class ChatApp(App[int], inherit_bindings=False):
         if self.room is not None:
             self.ask(self.engine.open_room(self.room))
 
-    def action_help(self) -> None:
-        """Show keys and commands."""
-        self.push_screen(Help(self.settings.keys, self._keys_file))
-
-    async def action_quit(self) -> None:
-        """Quit; with messages that are not sent, after a question."""
-        waiting, _ = self.engine.unsent
-        if not waiting:
-            self._leave()
-            return
-        many = "One message is" if len(waiting) == 1 else f"{len(waiting)} messages are"
-        detail = "What is not sent is kept, and sent when you start dchat tui again."
-        self.push_screen(Question(f"{many} not sent yet. Quit?", detail, yes="quit"), self._leave_if)
-
-    def _leave_if(self, yes: bool | None) -> None:
-        if yes:
-            self._leave()
-
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """Quit. What is being written and what is not sent is kept."""
         self.keep_draft()
         self._keep_unsent()
         self.exit(0)
@@ -461,12 +354,11 @@ class ChatApp(App[int], inherit_bindings=False):
         for name in (signal.SIGTERM, signal.SIGHUP):
             # Not on every system, nor outside the main thread; then the screen is left as it is.
             with suppress(NotImplementedError, RuntimeError, ValueError):
-                loop.add_signal_handler(name, self._leave)
+                loop.add_signal_handler(name, self.leave)
 
     async def on_unmount(self) -> None:
         """End what runs beside."""
-        if self._command is not None:
-            await self._command.close()
+        await self.attention.close()
 
     # The clock
 
@@ -494,10 +386,7 @@ class ChatApp(App[int], inherit_bindings=False):
     async def on_event(self, event: events.Event) -> None:
         """Do what a key says, here and now, unless a dialog is open; see keymap.py."""
         if isinstance(event, events.InputEvent):
-            was_away = time.monotonic() - self._input_at >= AWAY_S
-            self._input_at = time.monotonic()
-            if was_away:
-                self._mark_seen()
+            self.attention.came()
         if isinstance(event, events.Key | events.Paste) and not event.is_forwarded and len(self.screen_stack) == 1:
             self.app_focus = True
             if isinstance(event, events.Paste):
@@ -512,7 +401,7 @@ class ChatApp(App[int], inherit_bindings=False):
         """Do what the key is for where one is, else what it is for everywhere, else write it."""
         on_messages = self.focused is self.view and self.view.selected is not None
         here, keys = (self.view, self._keys["messages"]) if on_messages else (self.composer, self._keys["input"])
-        for owner, names in ((here, keys), (self, self._keys["everywhere"])):
+        for owner, names in ((here, keys), (self.everywhere, self._keys["everywhere"])):
             for key in (event.key, *event.aliases):
                 if key in names:
                     done = getattr(owner, f"action_{names[key]}")()
@@ -525,7 +414,7 @@ class ChatApp(App[int], inherit_bindings=False):
 
     def on_app_focus(self) -> None:
         """Back at this terminal: what is in sight is read."""
-        self._mark_seen()
+        self.attention.mark_read()
 
     def on_resize(self, event: events.Resize) -> None:
         """In a narrow terminal the messages need the room of the list."""

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 
 from dchat_client.commands import LEVELS, Mistake, Run, Say, action_text, parse
 from dchat_client.config import ConfigError
+from dchat_client.texts import MAX_TEXT_BYTES
 
 if TYPE_CHECKING:
     from dchat_client.tui.app import ChatApp
-
-MAX_TEXT_BYTES = 16 << 10
-"""What a server takes as one message unless its operator chose otherwise; a larger limit is the server's to tell."""
 
 
 class Orders:
@@ -49,7 +47,7 @@ class Orders:
             return False
         app.chat.transcript(app.room).unread_after = None
         app.deeds.forget_purpose()
-        app.view.action_scroll_newest()
+        app.view.go_to_end()
         return True
 
     async def join(self, room: str) -> None:
@@ -119,11 +117,11 @@ class Orders:
             case "notify":
                 app.say(f"{self._title()} notifies of {app.level(room)}.")
             case "reconnect":
-                app.action_reconnect()
+                app.reconnect()
             case "help":
-                app.action_help()
+                app.everywhere.action_help()
             case "quit":
-                app.call_next(app.action_quit)
+                app.everywhere.action_quit()
         return True
 
     async def _create(self, room: str) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from dchat_client.config import ConfigError
-from dchat_client.tui.app import ChatApp
 from dchat_client.tui.composer import Composer
+from dchat_client.tui.everywhere import Everywhere
 from dchat_client.tui.keymap import KEYS, actions, first_key, help_rows, read_keys, shown
 from dchat_client.tui.view import TranscriptView
 
@@ -16,7 +16,7 @@ FILE = Path("tui.toml")
 
 
 def test_every_key_has_something_that_does_it() -> None:
-    owners = {"everywhere": ChatApp, "input": Composer, "messages": TranscriptView}
+    owners = {"everywhere": Everywhere, "input": Composer, "messages": TranscriptView}
     for key in KEYS:
         assert hasattr(owners[key.where], f"action_{key.name}"), key.name
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
-from dchat_client.tui.app import AWAY_S
 from dchat_client.updates import MembersAre
 from tests.unit.client.tui.stage import Stage, message, room_row, stage
 
@@ -114,7 +112,7 @@ async def test_one_begins_where_one_stopped_reading_and_reading_moves_the_marker
 async def test_nothing_is_read_while_nobody_looks_and_a_line_shows_where_that_began(tmp_path: Path) -> None:
     async with stage(tmp_path, rooms=lobby(), pages=LONG) as there:
         await there.shows("message 500")
-        there.app._input_at = time.monotonic() - AWAY_S - 1
+        there.app.attention.go_away()
         there.happened(message(501))
         await there.shows("message 501", " new ──")
         assert ("mark_read", "lobby", 501) not in there.engine.asked
