@@ -11,9 +11,10 @@ import pytest_asyncio
 from tests.harness.browser import browser, chromium
 from tests.harness.people import web
 from tests.harness.redis import RedisServer
+from tests.harness.scene import ada_and_bob, front, scene
 from tests.harness.workers import Workers
 
-__all__ = ["browser", "chromium"]
+__all__ = ["ada_and_bob", "browser", "chromium", "front", "scene"]
 
 
 @pytest.fixture(scope="session")

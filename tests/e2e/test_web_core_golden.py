@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from playwright.async_api import Browser as Chromium
 
 from tests.harness.browser import Browser, Page
 
@@ -19,9 +21,12 @@ STREAMS = sorted((GOLDEN / "sse").glob("*.txt"))
 STORIES = sorted((GOLDEN / "session").glob("*.json"))
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def library(browser: Browser) -> Page:
-    return await browser.library()
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def library(chromium: Chromium) -> AsyncIterator[Page]:
+    """One page for all of these: nothing they do stays."""
+    browser = Browser(chromium)
+    yield await browser.library()
+    await browser.close()
 
 
 async def call(page: Page, module: str, function: str, *arguments: Any) -> Any:

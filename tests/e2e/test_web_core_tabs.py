@@ -3,80 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 
 import pytest
-import pytest_asyncio
-from playwright.async_api import BrowserContext
 
-from tests.harness.browser import Browser
-from tests.harness.people import PASSWORD, Person, crowd, new_name, web
+from tests.harness.people import PASSWORD
 from tests.harness.processes import eventually
+from tests.harness.scene import Scene
 from tests.harness.tabs import Tab
-from tests.harness.workers import Haproxy, Workers
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-
-@pytest.fixture(scope="module")
-def front(shared_workers: Workers) -> Iterator[Haproxy]:
-    """One address for all workers, as people have it."""
-    with Haproxy(shared_workers) as haproxy:
-        yield haproxy
-
-
-@dataclass
-class Scene:
-    """Ada at her browser, Bob at a program, both in one room."""
-
-    browser: Browser
-    context: BrowserContext
-    workers: Workers
-    url: str
-    ada: Person
-    bob: Person
-    room: str
-    said: list[str] = field(default_factory=list)
-
-    async def tab(self, **options: object) -> Tab:
-        """A new tab of Ada's, with the room open."""
-        tab = await Tab.open(self.context, self.url, self.ada.name, **options)
-        await tab.read(self.room)
-        return tab
-
-    async def bob_says(self, count: int, pause_s: float = 0.0) -> None:
-        for _ in range(count):
-            text = f"bob {len(self.said)}"
-            await self.bob.send(self.room, text, client_id=new_name("k"))
-            self.said.append(text)
-            await asyncio.sleep(pause_s)
-
-    async def streams(self) -> int:
-        """How many streams all workers have open."""
-        alive = [worker for worker in self.workers if worker.alive]
-        return int(sum(await asyncio.gather(*(asyncio.to_thread(each.metric, "dchat_streams") for each in alive))))
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def people(front: Haproxy) -> AsyncIterator[list[Person]]:
-    async with web() as http:
-        yield await crowd(http, [front.url], 2)
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def scene(browser: Browser, workers: Workers, front: Haproxy, people: list[Person]) -> Scene:
-    ada, bob = people
-    room = await ada.create()
-    await bob.join(room)
-    scene = Scene(browser, await browser.context(), workers, front.url, ada, bob, room)
-    await eventually(lambda: _none(scene), "the streams of the test before are closed")
-    return scene
-
-
-async def _none(scene: Scene) -> bool:
-    return await scene.streams() == 0
 
 
 async def owner_of(tabs: list[Tab]) -> Tab:
@@ -130,7 +65,7 @@ async def test_a_killed_worker_is_not_noticed(scene: Scene) -> None:
     tabs = [await scene.tab() for _ in range(2)]
     await tabs[0].sees("client.model.connection.phase === 'live'")
     busy = next(worker for worker in scene.workers if worker.metric("dchat_streams") == 1)
-    talking = asyncio.create_task(_stubborn(scene, 40))
+    talking = asyncio.create_task(scene.bob_says(40, 0.02))
     await asyncio.sleep(0.2)
     busy.kill()
     for number in range(5):
@@ -142,21 +77,6 @@ async def test_a_killed_worker_is_not_noticed(scene: Scene) -> None:
         texts = await tab.texts(scene.room)
         assert [text for text in texts if text.startswith("bob")] == scene.said
         assert [text for text in texts if text.startswith("ada")] == [f"ada {number}" for number in range(5)]
-
-
-async def _stubborn(scene: Scene, count: int) -> None:
-    """Bob says it again, with the same key, until it is stored."""
-    for number in range(count):
-        text, key = f"bob {number}", new_name("k")
-        body = {"text": text, "client_id": key}
-
-        async def stored(body: dict[str, str] = body) -> bool:
-            answer = await scene.bob.ask("POST", f"/v1/rooms/{scene.room}/messages", body)
-            return answer.status in (200, 201)
-
-        await eventually(stored, "Bob's message is stored")
-        scene.said.append(text)
-        await asyncio.sleep(0.02)
 
 
 async def test_what_is_typed_offline_is_sent_later_in_order_and_what_others_said_is_there(scene: Scene) -> None:
@@ -190,7 +110,7 @@ async def test_a_frozen_owner_lets_go_and_comes_back_without_hole_or_repeat(scen
     other = next(tab for tab in tabs if tab is not frozen)
     # Headless Chromium takes every page for visible and does not freeze it; so it is told, and stopped.
     await frozen.page.evaluate("document.dispatchEvent(new Event('freeze'))")
-    async with stopped(scene, frozen):
+    async with scene.stopped(frozen):
         await other.sees("client.isOwner")
         await scene.bob_says(5)
         await other.shows(scene.room, scene.said)
@@ -200,23 +120,11 @@ async def test_a_frozen_owner_lets_go_and_comes_back_without_hole_or_repeat(scen
     assert await scene.streams() == 1
 
 
-@asynccontextmanager
-async def stopped(scene: Scene, tab: Tab) -> AsyncIterator[None]:
-    """Nothing of this tab runs."""
-    devtools = await scene.context.new_cdp_session(tab.page)
-    await devtools.send("Debugger.enable")
-    await devtools.send("Debugger.pause")
-    await asyncio.sleep(0.1)
-    yield
-    await devtools.send("Debugger.resume")
-    await devtools.send("Debugger.disable")
-
-
 async def test_an_owner_that_is_stopped_without_a_word_loses_its_lock(scene: Scene) -> None:
     tabs = [await scene.tab() for _ in range(2)]
     owner = await owner_of(tabs)
     other = next(tab for tab in tabs if tab is not owner)
-    async with stopped(scene, owner):
+    async with scene.stopped(owner):
         await scene.bob_says(3)
         await other.page.evaluate("dispatchEvent(new Event('focus'))")  # as when its person looks at it
         await other.sees("client.isOwner")

@@ -46,6 +46,8 @@ export class Sitting {
     #sending = [];
     #mending;
     #syncedAt = 0;
+    /** A stream has begun since the first snapshot. */
+    #greeted = false;
     #end = new AbortController();
     #ended;
 
@@ -328,8 +330,10 @@ export class Sitting {
         } else if (status.phase === "offline") {
             this.#finish(new ChatError(status.reason, { code: "unauthorized", status: 401 }));
         }
+        if (hello === null) return;
         // Read markers that moved while nobody listened were not told.
-        if (hello !== null && this.#clock() - this.#syncedAt > SPREAD_S) this.#resync();
+        if (this.#greeted || this.#clock() - this.#syncedAt > SPREAD_S) this.#resync();
+        this.#greeted = true;
     }
 
     /** @param {import("./chat.js").ConnectionState} connection */
