@@ -105,17 +105,15 @@ async def test_a_refused_message_fails_and_can_be_sent_again_or_taken_back(scene
 
 async def test_what_waited_for_most_of_a_day_is_not_sent_by_itself(scene: Scene) -> None:
     tab = await scene.tab()
-    await scene.context.set_offline(True)
-    await tab.send(scene.room, "yesterday's")
-    await tab.page.evaluate("""() => {
-        const key = Object.keys(localStorage).find((key) => key.startsWith("dchat.outbox."));
-        const [, user, at, id] = /^dchat\\.outbox\\.(.*)\\.(\\d{15})\\.(.*)$/.exec(key);
-        const then = String(Number(at) - 23.1 * 3600 * 1000).padStart(15, "0");
-        localStorage.setItem(`dchat.outbox.${user}.${then}.${id}`, localStorage.getItem(key));
-        localStorage.removeItem(key);
-    }""")
-    await tab.close()
-    await scene.context.set_offline(False)
+    await tab.page.evaluate(
+        """([user, room]) => {
+            client.stop();
+            const at = String(Date.now() - 23 * 3_600_000 - 360_000).padStart(15, "0");
+            const entry = JSON.stringify({ room, text: "yesterday's", replyTo: null });
+            localStorage.setItem(`dchat.outbox.${user}.${at}.${"ab".repeat(12)}`, entry);
+        }""",
+        [scene.ada.name, scene.room],
+    )
     tab = await scene.tab()
     assert await pending(tab, scene.room) == [("yesterday's", "failed", "too_old")]
     await tab.send(scene.room, "today's")

@@ -1,6 +1,6 @@
 /** Gives the golden streams to the page's decoder, whole and cut in every way. */
 
-import { answerOf } from "/web/lib/connection.js";
+import { answerOf } from "/web/lib/answers.js";
 import { Decoder } from "/web/lib/protocol.js";
 
 const utf8 = new TextEncoder();

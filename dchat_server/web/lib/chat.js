@@ -11,7 +11,7 @@ import { Transcript } from "./transcript.js";
 /**
  * How the connection is doing. `retryAt` (ms since 1970) while reconnecting; `shared` tells that another tab has the
  * stream and passes everything on.
- * @typedef {{phase: import("./session.js").Phase, retryAt: number | null, reason: string, shared: boolean}} ConnectionState
+ * @typedef {{phase: import("./items.js").Phase, retryAt: number | null, reason: string, shared: boolean}} ConnectionState
  */
 
 /**

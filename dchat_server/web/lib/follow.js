@@ -14,8 +14,8 @@ import { ChatError, asChatError, unreachable } from "./errors.js";
  * @param {import("./session.js").Session} what.session
  * @param {import("./clock.js").Alarm} what.alarm looked at whenever something wakes the page
  * @param {() => number} what.clock
- * @param {(item: import("./session.js").Item) => void} what.take
- * @param {(events: import("./session.js").Heard[]) => void} what.passOn
+ * @param {(item: import("./items.js").Item) => void} what.take
+ * @param {(events: import("./items.js").Heard[]) => void} what.passOn
  * @param {AbortSignal} what.signal
  */
 export async function follow({ connection, session, alarm, clock, take, passOn, signal }) {
@@ -53,7 +53,7 @@ export async function follow({ connection, session, alarm, clock, take, passOn, 
 
 /**
  * Hand out what a session has, and commit it.
- * @param {import("./session.js").Session} session @param {(item: import("./session.js").Item) => void} take
+ * @param {import("./session.js").Session} session @param {(item: import("./items.js").Item) => void} take
  */
 export function takeAll(session, take) {
     for (const item of session.items()) {

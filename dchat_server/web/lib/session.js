@@ -12,33 +12,17 @@
  */
 
 import { Backoff } from "./backoff.js";
-import { streamBroken } from "./errors.js";
+import { Incoming } from "./incoming.js";
+import { status } from "./items.js";
 import { Ledger } from "./ledger.js";
 import { UNKNOWN_EPOCH, compare, placeOf } from "./position.js";
-import { Decoder, StreamTooLarge } from "./protocol.js";
 
 /** @typedef {import("./position.js").Position} Position */
-/** @typedef {"connecting" | "live" | "degraded" | "reconnecting" | "offline"} Phase */
-/** @typedef {{phase: Phase, retryInS: number | null, reason: string}} Status `retryInS` is given while reconnecting */
+/** @typedef {import("./items.js").Status} Status */
+/** @typedef {import("./items.js").Heard} Heard */
+/** @typedef {import("./items.js").GapRange} GapRange */
+/** @typedef {import("./items.js").Item} Item */
 /** @typedef {{rooms: string[] | null, cursor: string | null, since: string | null}} Attach what to ask /v1/events for */
-/** @typedef {[Record<string, any>, string | null]} Heard an event's JSON and the cursor that came with it */
-
-/**
- * Events `first`..`last` (inclusive) of `room` did not come over the stream, or have changed. `seen` is what had been
- * taken of the room before; null when nothing.
- * @typedef {{room: string, first: number, last: number, seen: Position | null}} GapRange
- */
-
-/**
- * What a session hands to its face, in the order in which it is to be shown. Committing an item commits all with a lower
- * number.
- * @typedef {{kind: "delivery", number: number, event: Record<string, any>, room: string, position: Position}} Delivery
- * @typedef {{kind: "passing", number: number, event: Record<string, any>}} Passing
- * @typedef {{kind: "gap", number: number, ranges: GapRange[], announced: boolean}} Gap
- * @typedef {{kind: "status", number: number, status: Status, hello: Record<string, any> | null}} StatusChanged
- * @typedef {{kind: "resumed", number: number, replayed: number}} Resumed
- * @typedef {Delivery | Passing | Gap | StatusChanged | Resumed} Item
- */
 
 /** The type of an entry in the queue that is no event: another tab's place, see `align`. */
 const ALIGN = " align";
@@ -57,8 +41,7 @@ export class Session {
     #stableS;
     #backoff;
     #ledger;
-    #decoder = new Decoder();
-    #id = "";
+    #incoming = new Incoming();
     /** @type {Heard[]} */
     #queue = [];
     /** @type {Item[]} */
@@ -109,8 +92,7 @@ export class Session {
      */
     connecting(now) {
         this.#queue = [];
-        this.#decoder = new Decoder();
-        this.#id = "";
+        this.#incoming = new Incoming();
         this.#plannedS = this.#liveSince = this.#retryAt = null;
         this.closing = false;
         this.#aliveAt = now;
@@ -135,7 +117,7 @@ export class Session {
         /** @type {Heard[]} */
         const heard = [];
         try {
-            this.#decode(data, heard);
+            this.#incoming.read(data, heard);
         } finally {
             if (heard.some(([body]) => body.type === "hello")) this.#liveSince = now;
             this.#queue.push(...heard);
@@ -175,7 +157,8 @@ export class Session {
             waitS = settled ? this.#plannedS : this.#backoff.next(this.#plannedS);
             reason = "the server asked to reconnect";
         } else {
-            if (askedS === null && this.#decoder.retryMs !== null) askedS = this.#decoder.retryMs / 1000;
+            const { retryMs } = this.#incoming;
+            if (askedS === null && retryMs !== null) askedS = retryMs / 1000;
             waitS = this.#backoff.next(askedS);
         }
         this.#retryAt = now + waitS;
@@ -381,7 +364,7 @@ export class Session {
         this.#ledger.handOut(number, cursor, { covers: ranges.map(({ room, last }) => [room, last]) });
     }
 
-    /** @param {Record<string, any>} event @returns {Passing} */
+    /** @param {Record<string, any>} event @returns {import("./items.js").Passing} */
     #passing(event) {
         return { kind: "passing", number: this.#ledger.nextNumber(), event };
     }
@@ -401,47 +384,6 @@ export class Session {
         const number = this.#ledger.nextNumber();
         this.#outgoing.push({ kind: "status", number, status: to, hello });
     }
-
-    /** @param {Uint8Array} data @param {Heard[]} heard where the events go, as far as they can be read */
-    #decode(data, heard) {
-        let events;
-        try {
-            events = this.#decoder.feed(data);
-        } catch (error) {
-            if (error instanceof StreamTooLarge) throw streamBroken(error.message);
-            throw error;
-        }
-        for (const event of events) {
-            // Only an id of its own moves the cursor: one in force from before may lie behind a ping's.
-            const cursor = event.lastEventId === this.#id ? null : event.lastEventId || null;
-            this.#id = event.lastEventId;
-            heard.push([objectOf(event), cursor]);
-        }
-        if (this.#decoder.lastEventId !== this.#id) {
-            this.#id = this.#decoder.lastEventId;
-            heard.push([{}, this.#id || null]);
-        }
-    }
-}
-
-/** @param {import("./protocol.js").StreamEvent} event @returns {Record<string, any>} */
-function objectOf(event) {
-    let body = null;
-    try {
-        body = JSON.parse(event.data);
-    } catch {
-        // Told below, as anything else that is no object.
-    }
-    if (body === null || typeof body !== "object" || Array.isArray(body)) {
-        throw streamBroken("the stream carried something that is not a JSON object");
-    }
-    if (!Object.hasOwn(body, "type")) body.type = event.type;
-    return body;
-}
-
-/** @param {Phase} phase @param {string} [reason] @param {number | null} [retryInS] @returns {Status} */
-function status(phase, reason = "", retryInS = null) {
-    return { phase, retryInS, reason };
 }
 
 /** @param {unknown} value */

@@ -8,15 +8,12 @@
 
 import { Chat } from "./chat.js";
 import { Alarm, monotonic } from "./clock.js";
-import { deliver } from "./deliver.js";
 import { ChatError, asChatError } from "./errors.js";
 import { follow, takeAll } from "./follow.js";
-import { Lease } from "./lease.js";
 import { Mending } from "./mending.js";
-import { Outbox } from "./outbox.js";
 import { Pages } from "./pages.js";
 import { Bookmark, UNKNOWN_EPOCH } from "./position.js";
-import { Postbox } from "./postbox.js";
+import { Sending } from "./sending.js";
 import { Session } from "./session.js";
 import { Tabs } from "./tabs.js";
 
@@ -28,22 +25,16 @@ const SPREAD_S = 2;
 export class Sitting {
     /** What the page shows. @type {Chat} */
     chat;
-    /** What was written and is not confirmed. */
-    postbox;
     pages;
     alarm;
     tabs;
+    sending;
     #connection;
-    #storage;
     #clock = monotonic;
     /** @type {Session | null} */
     #session = null;
     /** What the owner said before this tab had its snapshot. @type {(() => void)[] | null} */
     #unheard = [];
-    /** The outbox, while this tab is the one that sends. @type {Outbox | null} */
-    #outbox = null;
-    /** Keys whose request is under way, in whichever tab. @type {string[]} */
-    #sending = [];
     #mending;
     #syncedAt = 0;
     /** A stream has begun since the first snapshot. */
@@ -64,15 +55,14 @@ export class Sitting {
      */
     constructor({ connection, me, storage, locks, place, changed, said, ended }) {
         this.#connection = connection;
-        this.#storage = storage;
         this.#ended = ended;
         this.alarm = new Alarm(this.#clock);
         this.chat = new Chat(me, changed, said);
-        this.postbox = new Postbox(storage, me.username);
         this.tabs = new Tabs({ name: `dchat:${place}:${me.username}`, locks, alarm: this.alarm, clock: this.#clock });
         this.pages = new Pages(connection, this.#end.signal, (room) => this.chat.touched(room));
-        const { chat, pages, alarm } = this;
+        const { chat, pages, alarm, tabs } = this;
         const another = () => this.#finish(null);
+        this.sending = new Sending({ connection, chat, tabs, storage, alarm, clock: this.#clock, another });
         this.#mending = new Mending({ connection, chat, pages, alarm, clock: this.#clock, another });
     }
 
@@ -97,10 +87,7 @@ export class Sitting {
         this.#session = new Session({ me: this.chat.me.username, bookmark: new Bookmark(sync.cursor, places) });
         for (const hear of this.#unheard ?? []) hear();
         this.#unheard = null;
-        // A note from another tab may be here before what that tab stored can be read; this event never is.
-        const stored = (/** @type {StorageEvent} */ { key }) => this.postbox.owns(key) && this.collect();
-        addEventListener("storage", stored, { signal });
-        this.collect();
+        this.sending.begin(signal);
         for (const work of [this.tabs.run(signal), this.#mending.run(signal)]) {
             work.catch((error) => this.#finish(asChatError(error)));
         }
@@ -123,7 +110,7 @@ export class Sitting {
             // What was open before is of another network; a new stream costs little and goes on from the same place.
             this.#session?.doubt(now);
             this.#session?.hurry(now);
-            if (this.#outbox) this.#outbox.readyAt = 0;
+            this.sending.hurry();
             this.#mending.hurry();
         }
         if (this.#session !== null && now - this.#syncedAt > OLD_S) this.#resync();
@@ -158,10 +145,10 @@ export class Sitting {
             state: () => ({
                 positions: [...(this.#session?.bookmark.positions ?? [])],
                 connection: this.chat.connection,
-                sending: this.#sending,
+                sending: this.sending.underWay,
             }),
             align: (state) => this.#heard((session) => {
-                this.#sending = state.sending;
+                this.sending.sends(state.sending);
                 this.#connected(state.connection);
                 session.align(state.positions);
             }),
@@ -169,100 +156,22 @@ export class Sitting {
                 if (word.events) session.hear(word.events);
                 else this.#connected(word.connection);
             }),
-            note: (note) => this.#noted(note),
-            busy: () => this.chat.connection.phase !== "live" || this.postbox.all().some((entry) => entry.error === null),
+            note: (note) => {
+                if (note.kind !== "reconnect") this.sending.noted(note);
+                else if (this.tabs.isOwner) this.wake({ online: true });
+            },
+            busy: () => this.chat.connection.phase !== "live" || this.sending.waits,
         };
     }
 
     /** Do the standing work for all tabs. @param {AbortSignal} signal */
     async #own(signal) {
         const session = /** @type {Session} */ (this.#session);
-        const take = (/** @type {import("./session.js").Item} */ item) => this.#take(item);
-        const passOn = (/** @type {import("./session.js").Heard[]} */ events) => this.tabs.say({ events });
+        const take = (/** @type {import("./items.js").Item} */ item) => this.#take(item);
+        const passOn = (/** @type {import("./items.js").Heard[]} */ events) => this.tabs.say({ events });
         const { alarm } = this;
         const following = { connection: this.#connection, session, alarm, clock: this.#clock, take, passOn, signal };
-        const sending = this.tabs.shared
-            ? this.#send(signal)
-            : new Lease(this.#storage, this.chat.me.username, alarm).hold((held) => this.#send(held), signal);
-        await Promise.all([follow(following), sending]);
-    }
-
-    /** @param {AbortSignal} signal */
-    async #send(signal) {
-        const outbox = new Outbox();
-        this.#outbox = outbox;
-        this.collect();
-        try {
-            await deliver({
-                ...{ connection: this.#connection, outbox, alarm: this.alarm, clock: this.#clock, signal },
-                settled: (outcome) => this.#settled(outcome),
-                changed: () => this.#sends(outbox.inFlight.map((entry) => entry.clientId)),
-            });
-        } finally {
-            if (this.#outbox === outbox) this.#outbox = null;
-        }
-    }
-
-    /** Put into the outbox what is new in the postbox, and take out what is not there any more. */
-    collect() {
-        const written = this.postbox.all();
-        const sending = new Set(this.#sending);
-        this.chat.wrote(
-            written.map((entry) => ({
-                ...entry,
-                state: entry.error ? "failed" : sending.has(entry.clientId) ? "sending" : "pending",
-            })),
-        );
-        if (this.#outbox === null) return;
-        const waiting = written.filter((entry) => entry.error === null);
-        this.#outbox.retain(new Set(waiting.map((entry) => entry.clientId)));
-        for (const entry of waiting) if (!this.#outbox.has(entry.clientId)) this.#outbox.add(entry);
-        this.alarm.check();
-    }
-
-    /** @param {string[]} keys */
-    #sends(keys) {
-        this.#sending = keys;
-        this.collect();
-        this.tabs.tell({ kind: "sends", keys });
-    }
-
-    /** @param {import("./outbox.js").Outcome} outcome */
-    #settled({ entry, message, error }) {
-        if (message !== null) {
-            this.tabs.tell({ kind: "stored", key: entry.clientId, message });
-            this.#stored(entry.clientId, message);
-        } else if (error !== null) {
-            this.postbox.fail(entry.clientId, error);
-            this.collect();
-        }
-    }
-
-    /** @param {string} key @param {Record<string, any>} message */
-    #stored(key, message) {
-        if (message.sender !== this.chat.me.username) {
-            this.#finish(null);
-            return;
-        }
-        if (this.chat.transcript(message.room)?.place(message)) this.chat.touched(message.room);
-        this.postbox.remove(key);
-        this.collect();
-    }
-
-    /** @param {any} note */
-    #noted(note) {
-        switch (note.kind) {
-            case "sends":
-                this.#sending = note.keys;
-                this.collect();
-                break;
-            case "stored":
-                this.#stored(note.key, note.message);
-                break;
-            case "reconnect":
-                if (this.tabs.isOwner) this.wake({ online: true });
-                break;
-        }
+        await Promise.all([follow(following), this.sending.run(signal)]);
     }
 
     /** The owner said something. @param {(session: Session) => void} tell */
@@ -276,7 +185,7 @@ export class Sitting {
         takeAll(session, (item) => this.#take(item));
     }
 
-    /** @param {import("./session.js").Item} item */
+    /** @param {import("./items.js").Item} item */
     #take(item) {
         switch (item.kind) {
             case "delivery":
@@ -303,7 +212,7 @@ export class Sitting {
     #delivered(event) {
         const me = this.chat.me.username;
         this.chat.deliver(event);
-        if (event.type === "message" && event.sender === me && this.postbox.remove(event.client_id)) this.collect();
+        if (event.type === "message" && event.sender === me) this.sending.echoed(event.client_id);
         if (event.type !== "member" || event.user !== me) return;
         if (event.action === "leave" || event.action === "kick") this.chat.left(event.room);
         else if (!this.chat.rooms.has(event.room)) {
@@ -314,13 +223,13 @@ export class Sitting {
         }
     }
 
-    /** @param {import("./session.js").GapRange} range */
+    /** @param {import("./items.js").GapRange} range */
     #missing({ room, first }) {
         this.chat.rooms.gap(room, first);
         this.chat.transcript(room)?.gap(first);
     }
 
-    /** @param {import("./session.js").StatusChanged} item */
+    /** @param {import("./items.js").StatusChanged} item */
     #status({ status, hello }) {
         if (this.tabs.isOwner) {
             const retryAt = status.retryInS === null ? null : Date.now() + status.retryInS * 1000;
