@@ -183,6 +183,7 @@ export class Desk {
     const room = this.#current;
     if (!room) return;
     this.#members.open(room.room, room.kind !== "dm" && !room.archived);
+    this.#known.forget([room.room]); // who is there changes without a word
     this.#members.render(room.room, await this.#known.members(room.room));
   }
 

@@ -51,21 +51,9 @@ export class Members {
   }
 
   #row({ user, display_name: name, role, presence }) {
-    const about = [name && name !== user ? user : null, role === "member" ? null : role, presence];
-    return h(
-      "li",
-      { className: "row" },
-      face(user),
-      h(
-        "div",
-        { className: "about" },
-        h("span", { className: "name", dir: "auto" }, visibleLine(name || user)),
-        h("span", { className: "quiet" }, about.filter(Boolean).join(" · ")),
-      ),
-      user === this.does.me()
-        ? null
-        : h("button", { type: "button", "data-user": user, "aria-label": `Write to ${user}` }, "Write"),
-    );
+    const write = h("button", { type: "button", "data-user": user, "aria-label": `Write to ${user}` }, "Write");
+    const isMe = user === this.does.me();
+    return personRow(user, name, [role === "member" ? null : role, presence], isMe ? null : write);
   }
 }
 
@@ -113,25 +101,11 @@ export class Direct {
     byId("direct-people").replaceChildren(...found.map((user) => this.#row(user)));
   }
 
-  #row({ username, display_name: name }) {
+  #row({ username, display_name: name, presence }) {
     const isChosen = this.#chosen.has(username);
     const about = { type: "button", "data-user": username, "aria-pressed": String(isChosen) };
-    return h(
-      "li",
-      { className: "row" },
-      face(username),
-      h(
-        "div",
-        { className: "about" },
-        h("span", { className: "name", dir: "auto" }, visibleLine(name || username)),
-        h("span", { className: "quiet" }, username),
-      ),
-      h(
-        "button",
-        { ...about, "aria-label": `${isChosen ? "Without" : "With"} ${username}` },
-        isChosen ? "Chosen" : "Choose",
-      ),
-    );
+    about["aria-label"] = `Choose ${username}`;
+    return personRow(username, name, [presence], h("button", about, isChosen ? "Chosen" : "Choose"));
   }
 
   /** Enter in the field: the first that was found. */
@@ -146,8 +120,14 @@ export class Direct {
     if (!user) return;
     if (this.#chosen.has(user) && !add) this.#chosen.delete(user);
     else if (this.#chosen.size < MOST) this.#chosen.add(user);
+    const isFromChip = byId("direct-chosen").contains(document.activeElement);
     this.#chips();
-    this.#look();
+    if (isFromChip) this.#input.focus();
+    for (const button of byId("direct-people").querySelectorAll("button")) {
+      const isChosen = this.#chosen.has(button.dataset.user);
+      button.setAttribute("aria-pressed", String(isChosen));
+      button.textContent = isChosen ? "Chosen" : "Choose";
+    }
   }
 
   #chips() {
@@ -169,4 +149,17 @@ export class Direct {
     problem("direct-problem", wrong);
     if (!wrong) this.#dialog.close();
   }
+}
+
+/** A person in a list: face, name to show, user name and what else there is to say, and a button. */
+function personRow(user, name, more, button) {
+  const shown = name || user;
+  const about = [shown === user ? null : user, ...more.filter((each) => each !== "offline")]
+    .filter(Boolean)
+    .join(" · ");
+  const words = h("div", { className: "about" }, h("span", { className: "name", dir: "auto" }, visibleLine(shown)));
+  if (about) words.append(h("span", { className: "quiet" }, about));
+  const sign = face(user);
+  if (more.includes("online")) sign.classList.add("online");
+  return h("li", { className: "row" }, sign, words, button);
 }

@@ -46,16 +46,16 @@ export class State {
     byId("trouble").hidden = !words;
     // Not a live region: the countdown would be read out every second. The lamp's word is one.
     byId("trouble-text").textContent = words ?? "";
+    byId("trouble-text").title = visibleLine(this.#status.reason ?? "");
     byId("reconnect").hidden = this.#isStale && this.#status.phase === "live";
   }
 
   #words() {
-    const { phase, reason } = this.#status;
-    const why = reason ? ` (${visibleLine(reason)})` : "";
+    const { phase } = this.#status;
     const seconds = Math.ceil((this.#until - Date.now()) / 1000);
     if (phase === "reconnecting")
-      return seconds > 0 ? `No connection${why}. Trying again in ${seconds} s.` : `Reconnecting${why} …`;
-    if (phase === "offline") return `Offline${why}. What you write is sent once there is a connection.`;
+      return seconds > 0 ? `No connection to the server. Trying again in ${seconds} s.` : "Reconnecting …";
+    if (phase === "offline") return "Offline. What you write is sent once there is a connection.";
     if (phase === "degraded") return "The server says that messages may come late.";
     if (this.#isStale) return "Something was missed. Reading this room anew …";
     return null;

@@ -27,6 +27,7 @@ export class Tools {
     this.#log = log;
     this.does = does;
     this.#list.addEventListener("pointerover", (event) => event.pointerType === "mouse" && this.#to(event.target));
+    this.#list.addEventListener("pointerleave", () => this.#list.contains(document.activeElement) || this.#rest());
     this.#list.addEventListener("focusin", (event) => this.#to(event.target));
     this.#list.addEventListener("click", (event) => this.#clicked(event));
     this.#list.addEventListener("keydown", (event) => this.#key(event));
@@ -50,11 +51,16 @@ export class Tools {
     if (node && node !== this.#bar.parentNode) this.#activate(node, true);
   }
 
-  #activate(node, withBar) {
+  /** Nobody is about to do something with a message. */
+  #rest() {
     this.#active?.classList.remove("active");
+    this.#bar.remove();
+  }
+
+  #activate(node, withBar) {
+    this.#rest();
     if (this.#active) this.#active.tabIndex = -1;
     this.#active = node;
-    this.#bar.remove();
     if (!node) return;
     node.tabIndex = 0;
     const line = this.#log.lineOf(node);
