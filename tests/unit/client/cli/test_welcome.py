@@ -26,6 +26,10 @@ import dchat_client.config
 if sys.argv[1:2] == ["--local"]:
     dchat_client.config.DEFAULT_URL = sys.argv[2]
     del sys.argv[1:3]
+if "--open-way" in sys.argv:
+    import dchat_client.entrance
+    dchat_client.entrance.is_private = lambda urls: False
+    sys.argv.remove("--open-way")
 from dchat_client.cli import main
 main()
 """
@@ -128,6 +132,19 @@ def test_without_a_local_server_an_address_is_asked_for_until_one_answers(
     dialogue.answer("pw")
     dialogue.expect(f"SCREEN ada {server.url}")
     assert dialogue.ended() == 0
+
+
+def test_over_a_way_that_others_can_read_no_password_is_asked_for_unasked(server: FakeServer, start: Start) -> None:
+    dialogue = start("--open-way", local=server.url)
+    for answer in ("n", "y"):
+        dialogue.expect("Server address")
+        dialogue.answer("")
+        dialogue.expect("is not encrypted: others on it could read along")
+        dialogue.expect("[y/N]: ")
+        dialogue.answer(answer)
+    dialogue.expect("already?")
+    dialogue.press("\x03")
+    assert dialogue.ended() == 130
 
 
 def test_an_address_that_was_given_is_used_without_asking_and_an_invite_is_asked_for(
