@@ -10,7 +10,7 @@ import pytest
 
 from dchat_client.errors import Unreachable
 from dchat_client.imports import carry
-from tests.data.slack_export import GENERAL, write_folder, write_zip
+from tests.data.slack_export import FILES, GENERAL, message, write_folder, write_zip
 from tests.unit.client.conftest import Dchat
 from tests.unit.client.fake_server import FakeServer
 
@@ -67,6 +67,18 @@ def test_run_again_from_another_machine_nothing_is_doubled_and_replies_find_thei
     said = [(message["text"], message.get("reply_to")) for message in server.rooms["general"]]
     assert dchat("import", "slack", path, "--forget").code == 0
     assert [(message["text"], message.get("reply_to")) for message in server.rooms["general"]] == said
+
+
+def test_what_was_edited_since_it_was_brought_stays_as_it_was_brought(
+    dchat: Dchat, server: FakeServer, home: Path
+) -> None:
+    dchat("import", "slack", str(write_zip(home / "x.zip")), "--room", "general")
+    newer = FILES | {
+        "general/2024-05-02.json": [message("1714608000.000100", "changed"), message("1714609000.0", "new")]
+    }
+    ran = dchat("import", "slack", str(write_zip(home / "y.zip", newer)), "--room", "general", "--forget")
+    assert (ran.code, "9 messages are in general, 8 of them before" in ran.err) == (0, True)
+    assert texts(server, "general") == [*QUIET, "[2024-05-02 00:16:40Z] Ada: new"]
 
 
 def test_a_conversation_goes_where_it_is_sent(dchat: Dchat, server: FakeServer, home: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -97,9 +98,15 @@ def test_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(slack, "MAX_DAY_BYTES", 1 << 20)
     bomb = FILES | {"general/2024-05-01.json": "[" + " " * (64 << 20) + "]"}
     path = write_zip(tmp_path / "x.zip", bomb)
+    del bomb
     assert path.stat().st_size < 1 << 20
-    with pytest.raises(UnfitSource, match="more than 1 MiB"):
-        said_in(path)
+    tracemalloc.start()
+    try:
+        with pytest.raises(UnfitSource, match="more than 1 MiB"):
+            said_in(path)
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_bomb_of_names_is_not_listed_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +120,10 @@ def test_a_bomb_of_names_is_not_listed_for_ever(tmp_path: Path, monkeypatch: pyt
 def test_names_and_links_lead_nowhere_else(tmp_path: Path) -> None:
     outside = json.dumps([message("1.0", "outside")])
     (tmp_path / "2024-05-01.json").write_text(outside)
-    channels = [{"id": "C1", "name": name} for name in ("..", "../..", "/", "", ".", "general/../..", str(tmp_path))]
+    channels = [
+        {"id": "C1", "name": name}
+        for name in ("..", "../..", "/", "", ".", "general/../..", "general", "link", str(tmp_path))
+    ]
     names = FILES | {"channels.json": channels}
     folder = write_folder(tmp_path / "folder" / "export", {**names, "a/b.json": "[]"})
     (folder / "link").symlink_to(tmp_path)
