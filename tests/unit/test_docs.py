@@ -49,3 +49,10 @@ def test_every_variable_a_document_names_is_a_setting() -> None:
     for document in DOCUMENTS:
         named = set(re.findall(r"DCHAT_[A-Z_]+[A-Z]", document.read_text("utf-8")))
         assert named <= known | {"DCHAT_"}, f"{document.name} names {named - known}"
+
+
+def test_every_command_of_the_web_chat_is_in_its_document() -> None:
+    commands = re.findall(r'name: "(\w+)"', (ROOT / "dchat_server/web/chat/commands.js").read_text("utf-8"))
+    text = (ROOT / "docs/web-chat.md").read_text("utf-8")
+    assert [name for name in commands if f"`/{name}" not in text] == []
+    assert len(commands) > 8

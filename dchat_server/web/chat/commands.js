@@ -3,12 +3,15 @@
 /** Each with what it takes and what it does, for completion and help. */
 export const COMMANDS = [
   { name: "join", takes: "room", does: "join a room and go there" },
-  { name: "leave", takes: "", does: "leave this room" },
+  { name: "leave", takes: "[room]", does: "leave this room, or another one" },
+  { name: "create", takes: "room", does: "make a room" },
+  { name: "invite", takes: "person", does: "bring somebody into this room" },
   { name: "msg", takes: "person [text]", does: "write to somebody directly" },
   { name: "topic", takes: "[text]", does: "say what this room is about" },
   { name: "members", takes: "", does: "show who is here" },
   { name: "search", takes: "words", does: "find messages" },
   { name: "me", takes: "text", does: "say what you do" },
+  { name: "reconnect", takes: "", does: "connect again now" },
   { name: "help", takes: "", does: "show keys and commands" },
 ];
 
@@ -21,6 +24,7 @@ export function understood(text) {
   const match = /^\/([a-z]+)(?:\s+([\s\S]*))?$/.exec(text.trimEnd());
   if (!match) return { say: text };
   const [, name, rest = ""] = match;
-  if (name === "me") return rest ? { say: `*${rest.trim()}*` } : { command: "help", rest: "" };
+  // As the other clients send it: in Markdown's italics.
+  if (name === "me") return rest ? { say: `_${rest.trim()}_` } : { command: "help", rest: "" };
   return NAMES.has(name) ? { command: name, rest: rest.trim() } : { unknown: name };
 }

@@ -11,9 +11,9 @@ const WORD = /(?:^|[\s(])([@#:])([\p{L}\p{N}._+-]*)$/u;
 export function beginning(before) {
   const command = /^\/([a-z]*)$/.exec(before);
   if (command) return { kind: "/", prefix: command[1], from: 0 };
-  const argument = /^\/(join|msg)\s+@?#?([a-z0-9._-]*)$/.exec(before);
+  const argument = /^\/(join|leave|msg|invite)\s+@?#?([a-z0-9._-]*)$/.exec(before);
   if (argument) {
-    const kind = argument[1] === "join" ? "room" : "person";
+    const kind = ["join", "leave"].includes(argument[1]) ? "room" : "person";
     return { kind, prefix: argument[2], from: before.length - argument[2].length };
   }
   const word = WORD.exec(before);

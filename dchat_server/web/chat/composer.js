@@ -138,8 +138,7 @@ export class Composer {
       return;
     }
     if (about?.edit) {
-      this.#drop();
-      if (meant.say !== about.edit.text) this.does.edit(about.edit, meant.say);
+      void this.#change(about.edit, meant.say);
       return;
     }
     if (meant.command) {
@@ -148,6 +147,16 @@ export class Composer {
     } else if (this.does.say(this.#room, meant.say, about?.reply?.seq ?? null)) {
       this.#clear();
     }
+  }
+
+  /** Have a message edited; what was written comes back when the server does not take it. */
+  async #change(message, text) {
+    const room = this.#room;
+    this.#drop();
+    if (text === message.text || (await this.does.edit(message, text))) return;
+    if (this.#room !== room || this.#about) return;
+    this.edit(message);
+    this.#put(text);
   }
 
   #clear() {

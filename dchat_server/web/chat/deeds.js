@@ -125,7 +125,10 @@ export class Deeds {
     const { room } = this.#desk;
     const commands = {
       join: () => (word ? this.join(word) : this.#desk.openBrowse()),
-      leave: () => this.leave(room),
+      leave: () => this.leave(word || room),
+      create: () => (word ? this.#make(word) : this.#desk.openBrowse()),
+      invite: () => (word ? this.invite(room, word) : this.#desk.openMembers()),
+      reconnect: () => this.#client.reconnect(),
       topic: () => (rest ? this.topic(room, rest) : this.#desk.openAbout()),
       members: () => this.#desk.openMembers(),
       help: () => this.#desk.openHelp(),
@@ -133,6 +136,11 @@ export class Deeds {
       msg: () => (word ? this.#message(word, rest.slice(rest.search(/\s|$/)).trim()) : this.#desk.openDirect()),
     };
     await commands[name]();
+  }
+
+  async #make(room) {
+    const wrong = await this.create({ room });
+    if (wrong) notice(wrong);
   }
 
   async #message(user, text) {

@@ -108,10 +108,15 @@ export class Desk {
     this.go(rooms.has(asked) ? asked : this.#first());
   }
 
+  /** Nobody is signed in any more: nothing of what was shown stays. */
   end() {
     this.room = null;
     this.#drafts = null;
     this.#known.forget();
+    this.#quotes.forget();
+    this.#log.show(null, "", null);
+    this.#composer.show(null, "", null);
+    byId("spoken").replaceChildren();
   }
 
   /** Open a room; null when there is none to open. */

@@ -20,6 +20,10 @@ export class Quotes {
     return this.#messages.get(id) ?? null;
   }
 
+  forget() {
+    this.#messages.clear();
+  }
+
   async #ask(room, seq, id) {
     if (this.#messages.size >= MOST) this.#messages.clear();
     this.#messages.set(id, null);

@@ -37,7 +37,7 @@ export class Tools {
   refresh() {
     const newest = [...this.#list.querySelectorAll(".line")].at(-1) ?? null;
     const next = this.#active?.isConnected ? this.#active : (this.#list.querySelector(".line.active") ?? newest);
-    if (next !== this.#active) this.#activate(next, this.#bar.isConnected);
+    if (next !== this.#active) this.#activate(next, next?.classList.contains("active"));
   }
 
   /** Go to the newest message with the keyboard. */
