@@ -66,12 +66,21 @@ class Dialogue:
         """Type these characters, Ctrl-C as \x03."""
         os.write(self._master, keys.encode())
 
-    def ended(self) -> int:
-        """Read to the end and return the exit code."""
+    def ended(self, *, pressing: str = "") -> int:
+        """Read to the end and return the exit code.
+
+        `pressing` is typed first, and again when that had no effect: a Ctrl-C that comes in the moment before Python
+        waits for input waits with it, as people know.
+        """
         deadline = time.monotonic() + PATIENCE_S
-        while self._read(0.2):
+        press_at = 0.0
+        while True:
             assert time.monotonic() < deadline, f"it does not end; shown at last:\n{self.shown[-3000:]}"
-        return self.process.wait(PATIENCE_S)
+            if pressing and time.monotonic() > press_at:
+                self.press(pressing)
+                press_at = time.monotonic() + 10
+            if not self._read(0.2):
+                return self.process.wait(PATIENCE_S)
 
     def _read(self, within_s: float) -> bool:
         """Take what is there; False when nothing more will come."""

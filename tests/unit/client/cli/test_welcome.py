@@ -143,8 +143,7 @@ def test_over_a_way_that_others_can_read_no_password_is_asked_for_unasked(server
         dialogue.expect("[y/N]: ")
         dialogue.answer(answer)
     dialogue.expect("already?")
-    dialogue.press("\x03")
-    assert dialogue.ended() == 130
+    assert dialogue.ended(pressing="\x03") == 130
 
 
 def test_an_address_that_was_given_is_used_without_asking_and_an_invite_is_asked_for(
@@ -188,8 +187,7 @@ def test_ctrl_c_and_ctrl_d_leave_with_130_and_nothing_kept(server: FakeServer, s
     for key in ("\x03", "\x04"):
         dialogue = start(local=server.url)
         dialogue.expect("Server address")
-        dialogue.press(key)
-        assert dialogue.ended() == 130
+        assert dialogue.ended(pressing=key) == 130
     assert not (home / "config").exists()
 
 
