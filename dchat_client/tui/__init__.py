@@ -3,6 +3,7 @@
 app.py            puts it together: what the engine tells is drawn, what the person does is asked for
 view.py           the messages: what is done with them; reading.py scrolling and drawing, sheet.py their layout,
                   rows.py how one looks
+talk.py           the engine at work                  writing.py     from the input to the room
 everywhere.py     what keys do wherever one is       attention.py   what is read, what is new, what rings
 wrap.py           breaking text into rows, with the widths of all scripts
 composer.py       the input

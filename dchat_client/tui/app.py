@@ -4,7 +4,7 @@ Theory of operation
 ===================
 
 Everything runs in one asyncio loop, Textual's. The engine is a worker in it; what it tells changes the model at once
-(`_emit`), and what has changed is drawn some milliseconds later, all of it together (`_draw`): a thousand events that
+(talk.py), and what has changed is drawn some milliseconds later, all of it together (`_draw`): a thousand events that
 come at once are drawn once. Whatever waits for the network is a worker too; no key waits for it.
 
 Kept in the state folder: drafts half a second after the last key, own messages before they are sent, the rest as it
@@ -17,7 +17,7 @@ import asyncio
 import inspect
 import signal
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any
 
@@ -28,10 +28,8 @@ from textual.containers import Horizontal, Vertical
 from dchat_client.chat import Change, Chat
 from dchat_client.config import ConfigError
 from dchat_client.engine import Engine
-from dchat_client.errors import ChatError
-from dchat_client.items import Phase, Status
+from dchat_client.items import Phase
 from dchat_client.kept import Kept
-from dchat_client.outbox import Entry
 from dchat_client.terminal import clean
 from dchat_client.transcript import Line
 from dchat_client.tui.attention import Attention
@@ -44,17 +42,14 @@ from dchat_client.tui.message_deeds import MessageDeeds
 from dchat_client.tui.orders import Orders
 from dchat_client.tui.prefs import Settings
 from dchat_client.tui.roomlist import RoomList
+from dchat_client.tui.talk import MakeEngine, Talk, left_over_words
 from dchat_client.tui.view import TranscriptView
+from dchat_client.tui.writing import Writing
 from dchat_client.unsent import UnsentFiles
-from dchat_client.updates import Dropped, Queued, Settled, StatusIs, Update
 
 DRAW_S = 0.02
 TICK_S = 0.5
-TYPING_EVERY_S = 3.0
 _THEMES = {"dark": "textual-dark", "light": "textual-light", "terminal": "ansi-dark"}
-
-MakeEngine = Callable[..., Engine]
-"""(emit, drained=…, waiting=…, failed=…) → an engine, as Engine takes them."""
 
 
 class ChatApp(App[int], inherit_bindings=False):
@@ -82,20 +77,16 @@ class ChatApp(App[int], inherit_bindings=False):
         self.chat = Chat()
         self.kept, self.settings = kept, settings
         self.room: str | None = None
-        self._make_engine, self._connection, self._unsent = make_engine, connection, unsent
         self._wanted_room = room
         places: tuple[Where, ...] = ("everywhere", "input", "messages")
         self._keys = {where: actions(where, settings.keys) for where in places}
         self._changes: list[Change] = []
-        self._emitted = 0
-        self._retry_at: float | None = None
-        self._told_typing_at = 0.0
         self._first_sync = True
         self._seeks_unread = False
         self.orders, self.finder, self.deeds = Orders(self), Finder(self), MessageDeeds(self)
         self.attention, self.everywhere = Attention(self), Everywhere(self, keys_file)
-        self._left_over = unsent.take_over(time.time())
-        self.engine = self._new_engine(*self._left_over)
+        self.writing = Writing(self)
+        self.talk = Talk(self, make_engine, connection, unsent)
 
     def compose(self) -> ComposeResult:
         """Rooms at the left, the open one at the right, the state below."""
@@ -116,29 +107,15 @@ class ChatApp(App[int], inherit_bindings=False):
         self.status = self.query_one(StatusBar)
         self.view.palette_name = self.rooms_list.palette_name = self.ledge.palette_name = self.palette_name
         self.composer.sources, self.composer.sent = self.finder.sources, lambda: self.kept.sent
-        self.composer.on_send, self.view.on_deed, self.view.on_leave = self._send, self.deeds.do, self.to_input
+        self.composer.on_send, self.view.on_deed, self.view.on_leave = self.writing.send, self.deeds.do, self.to_input
         self.view.on_select = self.deeds.show_what_can_be_done
         self.to_input()
         self._leave_on_signals()
-        waiting, failed = self._left_over
+        waiting, failed = self.talk.left_over
         if waiting or failed:
-            self.say(_left_over(len(waiting), len(failed)))
-        self._start()
+            self.say(left_over_words(len(waiting), len(failed)))
+        self.talk.begin()
         self.set_interval(TICK_S, self._tick)
-
-    def _new_engine(self, waiting: Sequence[Entry], failed: Sequence[Entry]) -> Engine:
-        return self._make_engine(self._emit, drained=self._drained, waiting=waiting, failed=failed)
-
-    def _start(self) -> None:
-        self._talking = self.run_worker(self._talk(self.engine), group="engine")
-
-    async def _talk(self, engine: Engine) -> None:
-        try:
-            async with self._connection:
-                await engine.run()
-        except ChatError as error:
-            self._emit(StatusIs(Status(Phase.OFFLINE, reason=error.detail)))
-            self.say(error.detail + (f" {error.next_step}" if error.next_step else ""), bad=True)
 
     def ask(self, work: Coroutine[Any, Any, Any]) -> None:
         """Have something done that waits for the network."""
@@ -150,28 +127,16 @@ class ChatApp(App[int], inherit_bindings=False):
 
     # What the engine tells
 
-    def _emit(self, update: Update) -> None:
+    @property
+    def engine(self) -> Engine:
+        """The engine that runs now."""
+        return self.talk.engine
+
+    def changed(self, changes: Sequence[Change]) -> None:
+        """Draw these changes soon, together with others that come at once."""
         if not self._changes:
             self.set_timer(DRAW_S, self._draw)
-        self._emitted += 1
-        self._changes += self.chat.apply(update, time.monotonic())
-        if isinstance(update, Queued | Settled | Dropped):
-            self._keep_unsent()
-        if isinstance(update, StatusIs):
-            left_s = update.status.retry_in_s
-            self._retry_at = None if left_s is None else time.monotonic() + left_s
-
-    async def _drained(self) -> None:
-        """Let keys and drawing have their turn while much comes at once."""
-        if self._emitted >= 50:
-            self._emitted = 0
-            await asyncio.sleep(0)
-
-    def _keep_unsent(self) -> None:
-        try:
-            self._unsent.keep(*self.engine.unsent)
-        except ConfigError as error:
-            self.say(f"What is not sent cannot be kept: {error}", bad=True)
+        self._changes += changes
 
     def _draw(self) -> None:
         changes, self._changes = self._changes, []
@@ -220,7 +185,7 @@ class ChatApp(App[int], inherit_bindings=False):
         if name == self.room:
             self.to_input()
             return
-        self.keep_draft()
+        self.writing.keep_draft()
         begun = self.composer.text if self.room is None else ""
         if self.room is not None:
             self.chat.transcript(self.room).unread_after = None
@@ -262,33 +227,9 @@ class ChatApp(App[int], inherit_bindings=False):
         """Write. At once, not when Textual finds time: the next key is for the input."""
         self.screen.set_focus(self.composer)
 
-    def _send(self, text: str) -> bool:
-        was_editing = self.deeds.is_editing
-        if not self.orders.take(text):
-            return False
-        with suppress(ConfigError):
-            self.kept.add_sent(text)
-            if self.room is not None and not was_editing:
-                self.kept.keep_draft(self.room, "")
-        return True
-
-    def keep_draft(self) -> None:
-        """Keep what is being written, unless it is another text of an old message."""
-        if self.room is not None and not self.deeds.is_editing:
-            try:
-                self.kept.keep_draft(self.room, self.composer.text)
-            except ConfigError as error:
-                self.say(f"The draft cannot be kept: {error}", bad=True)
-
     @on(Composer.Changed)
-    def _changed(self) -> None:
-        """Tell the others that one is writing, now and then."""
-        now, text = time.monotonic(), self.composer.text
-        if self.room not in self.chat.rooms or self.deeds.is_editing or now < self._told_typing_at + TYPING_EVERY_S:
-            return
-        if text.strip() and not text.startswith("/") and text != self.kept.draft(self.room):
-            self._told_typing_at = now
-            self.ask(self.engine.typing(self.room))
+    def _composer_changed(self) -> None:
+        self.writing.goes_on()
 
     @on(Composer.Completing)
     def _completing(self, event: Composer.Completing) -> None:
@@ -333,20 +274,10 @@ class ChatApp(App[int], inherit_bindings=False):
 
     # Coming and going
 
-    def reconnect(self) -> None:
-        """Connect again now, also when it was given up."""
-        if self._talking.is_running:
-            self.engine.reconnect()
-            return
-        self.engine = self._new_engine(*self.engine.unsent)
-        self._start()
-        if self.room is not None:
-            self.ask(self.engine.open_room(self.room))
-
     def leave(self) -> None:
         """Quit. What is being written and what is not sent is kept."""
-        self.keep_draft()
-        self._keep_unsent()
+        self.writing.keep_draft()
+        self.talk.keep_unsent()
         self.exit(0)
 
     def _leave_on_signals(self) -> None:
@@ -363,14 +294,13 @@ class ChatApp(App[int], inherit_bindings=False):
     # The clock
 
     def _tick(self) -> None:
-        self.keep_draft()
+        self.writing.keep_draft()
         if self.room is not None:
             self.ledge.show_typing(self.chat.typing(self.room, time.monotonic()))
         if self.chat.status.phase is Phase.RECONNECTING:
             self._draw_status()
 
     def _draw_status(self) -> None:
-        left_s = None if self._retry_at is None else self._retry_at - time.monotonic()
         gap = any(transcript.is_stale for transcript in self.chat.transcripts.values())
         keys = self.settings.keys
         hints = f"{first_key('switch_room', keys)} rooms  {first_key('help', keys)} help"
@@ -378,7 +308,7 @@ class ChatApp(App[int], inherit_bindings=False):
             line.sending is not None for transcript in self.chat.transcripts.values() for line in transcript.pending
         )
         self.status.show(
-            self.chat.status, left_s=left_s, gap=gap, waiting=waiting, hints=hints, theme=self.palette_name
+            self.chat.status, left_s=self.talk.left_s, gap=gap, waiting=waiting, hints=hints, theme=self.palette_name
         )
 
     # What Textual tells
@@ -425,12 +355,3 @@ class ChatApp(App[int], inherit_bindings=False):
     def _after_resize(self) -> None:
         self.draw_rooms()
         self._draw_status()
-
-
-def _left_over(waiting: int, failed: int) -> str:
-    words = []
-    if waiting:
-        words.append(f"{waiting} not sent last time; sending {'it' if waiting == 1 else 'them'} now.")
-    if failed:
-        words.append(f"{failed} failed or waited for too long; select {'it' if failed == 1 else 'them'} to try again.")
-    return " ".join(words)

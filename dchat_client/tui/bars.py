@@ -63,7 +63,7 @@ class RoomBar(Static):
             if room.topic:
                 text.append(f"  {clean(room.topic)}", palette.style(theme, "text"))
         text.truncate(max(0, self.size.width - 1), overflow="ellipsis")
-        self.update(text)
+        self.update(text, layout=False)
 
 
 class Ledge(Static):
@@ -131,7 +131,7 @@ class Ledge(Static):
             words = f"─ {_writing(self._typing)} " if self._typing else ""
             words = cut(words, width)
             text.append(words + "─" * (width + 1 - cell_len(words)), palette.style(self.palette_name, "day"))
-        self.update(text)
+        self.update(text, layout=False)
 
     def _draw_options(self, text: Text, width: int) -> None:
         # The chosen one has to be in sight: leave out from the left what stands too far before it.
@@ -181,4 +181,4 @@ class StatusBar(Static):
             left.append(" " * (width - left.cell_len - cell_len(hints)))
             left.append(hints, palette.style(theme, "quote"))
         left.truncate(width, overflow="ellipsis")
-        self.update(left)
+        self.update(left, layout=False)

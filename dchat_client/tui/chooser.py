@@ -55,7 +55,6 @@ class Chooser(ModalScreen[Any]):
     Chooser Input:focus { border: none; }
     Chooser OptionList { border: none; padding: 0; height: auto; max-height: 16; background: $surface; }
     Chooser Static { height: 1; color: $text-muted; text-wrap: nowrap; }
-    Chooser OptionList > .option-list--option-highlighted { text-style: reverse; }
     Chooser:ansi { background: ansi_default; }
     """
 

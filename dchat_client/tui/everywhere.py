@@ -90,7 +90,7 @@ class Everywhere:
 
     def action_reconnect(self) -> None:
         """Connect again now."""
-        self._app.reconnect()
+        self._app.talk.reconnect()
 
     def action_help(self) -> None:
         """Show keys and commands."""

@@ -74,7 +74,7 @@ class MessageDeeds:
 
     def _do_edit(self, line: Line) -> None:
         if not self.is_editing:
-            self._app.keep_draft()
+            self._app.writing.keep_draft()
         self._answered, self._edit = None, line
         self._app.composer.put(line.text)
         self._app.ledge.show_purpose(f"Editing: {_snippet(line)}   (Esc: not)")

@@ -117,7 +117,7 @@ class Orders:
             case "notify":
                 app.say(f"{self._title()} notifies of {app.level(room)}.")
             case "reconnect":
-                app.reconnect()
+                app.talk.reconnect()
             case "help":
                 app.everywhere.action_help()
             case "quit":

@@ -159,7 +159,7 @@ def _quote(quote: tuple[str, str], reply_to: int | None, measure: Measure) -> Ro
     if not sender:
         return ((cut(f"╭ an answer to message {reply_to}", measure.text), "quote"),)
     name = cut(clean(sender), measure.name)
-    rest = measure.text - len("╭ ") - len(name) - len(": ")
+    rest = measure.text - 1 - len("╭ ") - cell_len(name) - len(": ")
     return (("╭ ", "quote"), (name, f"name {sender}"), (cut(f": {clean(text)}", rest + 2), "quote"))
 
 

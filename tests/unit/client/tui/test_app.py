@@ -301,10 +301,19 @@ async def test_without_colours_the_screen_has_none(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("NO_COLOR", "1")
     async with stage(tmp_path, rooms=ROOMS, room="lobby", pages=LOBBY, colours=False) as there:
         await there.shows("message 3")
-        await there.press("ctrl+up")
-        await there.press("ctrl+k")
-        await there.shows("Go to")
         app: ChatApp = there.app
+
+        def stand_out() -> list[str]:
+            strips = app.screen._compositor.render_strips()
+            styled = [segment for strip in strips for segment in strip if segment.style is not None]
+            return [segment.text.strip() for segment in styled if segment.style.reverse or segment.style.underline]
+
+        await there.press("ctrl+up")
+        await there.shows("Esc back")
+        assert "message 3" in stand_out()
+        await there.press("escape", "ctrl+k")
+        await there.shows("# dev")
+        assert any("# dev" in text for text in stand_out())
         for strip in app.screen._compositor.render_strips():
             for segment in strip:
                 style = segment.style
