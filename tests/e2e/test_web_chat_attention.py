@@ -159,3 +159,23 @@ async def test_enter_belongs_to_the_input_method_while_it_composes_and_to_the_li
     await phone.draft.type("lines")
     await phone.page.locator("#send").tap()
     await chat.reads("にほん", "two\nlines")
+
+
+async def test_what_goes_wrong_in_a_dialog_is_said_where_one_can_see_it(
+    browser: Browser, workers: Workers, session_http: aiohttp.ClientSession
+) -> None:
+    (ada, bob), (room,) = await house(session_http, workers.urls, 2)
+    chat = await ChatPage.open(browser, workers[0].url, ada, room)
+    page = chat.page
+    await page.locator("#open-members").click()
+    await page.get_by_label("Invite", exact=True).fill("nobody-of-that-name")
+    await page.keyboard.press("Enter")
+    said = page.get_by_role("alert").filter(has_text="nobody-of-that-name")
+    await said.wait_for()
+    box = await said.bounding_box()
+    assert box is not None
+    middle = [box["x"] + box["width"] / 2, box["y"] + box["height"] / 2]
+    uppermost = "([x, y]) => document.elementFromPoint(x, y).closest('[role=alert]') !== null"
+    assert await page.evaluate(uppermost, middle)
+    await page.locator("#members").get_by_role("button", name=f"Write to {bob.name}").click()
+    await eventually(lambda: _has_title(page, f"{bob.name} · D-Chat"), "the conversation is open")

@@ -103,8 +103,10 @@ export class Deeds {
     return this.done(this.#client.topic(room, text));
   }
 
-  invite(room, user) {
-    return this.done(this.#client.invite(room, user));
+  async invite(room, user) {
+    const isDone = await this.done(this.#client.invite(room, user));
+    if (isDone) notice(`${user} is in the room now.`);
+    return isDone;
   }
 
   /** What the server lists; nothing, and a word about it, when it does not answer. */

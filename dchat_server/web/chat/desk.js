@@ -18,6 +18,7 @@ import { badge, tell } from "./notify.js";
 import { Direct, Members } from "./people.js";
 import { Picker } from "./picker.js";
 import { Quotes } from "./quotes.js";
+import { reach } from "./reach.js";
 import { RoomList, firstOf, inOrder, neighbourOf } from "./roomlist.js";
 import { Settings } from "./settings.js";
 import { wireShortcuts } from "./shortcuts.js";
@@ -26,9 +27,8 @@ import { State } from "./state.js";
 import { Switcher } from "./switcher.js";
 import { Tools } from "./tools.js";
 
-const MOST_PAGES = 20;
 const CALM_MS = 5000;
-const LOADING_MS = 15_000;
+const MOST_OPEN = 8;
 
 export class Desk {
   /** The name of the room that is open; null without one. */
@@ -36,6 +36,7 @@ export class Desk {
 
   #client;
   #drafts = null;
+  #visited = []; // names of rooms, the last one first
   #calmUntil = 0;
   #does;
   #known;
@@ -112,6 +113,7 @@ export class Desk {
   end() {
     this.room = null;
     this.#drafts = null;
+    this.#visited = [];
     this.#known.forget();
     this.#quotes.forget();
     this.#log.show(null, "", null);
@@ -129,7 +131,7 @@ export class Desk {
     this.room = name;
     const room = this.#current;
     showRoom(name);
-    const transcript = name ? this.#client.open(name) : null;
+    const transcript = name ? this.#open(name) : null;
     this.#drawRooms();
     this.#head.draw(name, room, transcript, this.#me);
     this.#composer.show(name, room ? roomName(room, this.#me) : "", this.#drafts);
@@ -214,6 +216,13 @@ export class Desk {
     return firstOf(this.#rooms);
   }
 
+  /** The room's transcript. Those of the rooms one was in last are kept, others let go of. */
+  #open(name) {
+    this.#visited = [name, ...this.#visited.filter((each) => each !== name)];
+    for (const left of this.#visited.splice(MOST_OPEN)) this.#client.close(left);
+    return this.#client.open(name);
+  }
+
   #drawRooms() {
     const rooms = this.#rooms;
     this.#list.render(rooms, this.room, this.#me);
@@ -256,14 +265,9 @@ export class Desk {
   /** Show one message, also one that is further up than what was loaded. */
   async #goTo(room, seq) {
     if (room !== this.room) this.go(room);
-    const transcript = this.#client.model.transcript(room);
-    await loaded(transcript);
-    for (let pages = 0; pages < MOST_PAGES && this.room === room; pages += 1) {
-      if (this.#log.jump(seq)) return;
-      if (transcript.state === "ready" && (!transcript.hasOlder || transcript.first <= seq)) break;
-      if (!(await this.#does.done(this.#client.older(room)))) return;
-    }
-    notice("That message is too far up, or not there any more.");
+    const reaching = reach(this.#client, this.#client.model.transcript(room), seq);
+    if (!(await this.#does.done(reaching)) || this.room !== room) return;
+    if (!(await reaching) || !this.#log.jump(seq)) notice("That message is too far up, or not there any more.");
   }
 
   #lineDeeds() {
@@ -322,12 +326,5 @@ export class Desk {
       nextRoom: (step, onlyUnread) => this.go(neighbourOf(this.room, this.#rooms, step, onlyUnread)),
       toNewest: () => this.#log.toNewest(),
     });
-  }
-}
-
-/** Wait until the first page of a transcript has come, or cannot be had. */
-async function loaded(transcript) {
-  for (let tries = 0; transcript.state === "loading" && tries < LOADING_MS / 50; tries += 1) {
-    await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

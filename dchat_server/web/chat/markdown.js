@@ -98,10 +98,6 @@ class EverydayRenderer extends Renderer {
       : escaped(token.type === "escape" ? token.text : token.raw);
   }
 
-  html(token) {
-    return escaped(token.raw);
-  }
-
   code(token) {
     return `<pre><code>${escaped(token.text)}\n</code></pre>`;
   }

@@ -9,6 +9,10 @@ const SHOWN_MS = 8000;
 export function notice(words) {
   const node = h("div", { className: "notice" }, h("p", { dir: "auto" }, visibleLine(words)));
   node.append(iconButton("close", "Close", () => node.remove()));
-  byId("notices").replaceChildren(node);
+  const place = byId("notices");
+  // What lies under an open dialog cannot be seen or heard.
+  const above = [...document.querySelectorAll("dialog[open]")].at(-1) ?? byId("app");
+  if (place.parentNode !== above) above.append(place);
+  place.replaceChildren(node);
   setTimeout(() => node.remove(), SHOWN_MS);
 }
