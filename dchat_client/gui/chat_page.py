@@ -26,7 +26,7 @@ from dchat_client.gui.written import Written
 from dchat_client.kept import Kept
 from dchat_client.room import Room
 from dchat_client.terminal import clean
-from dchat_client.transcript import Line, Transcript
+from dchat_client.transcript import Line, Sending, Transcript
 
 if TYPE_CHECKING:
     from dchat_client.updates import Failed
@@ -295,7 +295,9 @@ class ChatPage(ttk.Frame):
     def _draw_status(self) -> None:
         transcript = self.transcript
         catching_up = transcript is not None and transcript.is_stale
-        self.state_line.show(self.chat.status, catching_up=catching_up, pending=self.chat.pending)
+        own = [line.sending for each in self.chat.transcripts.values() for line in each.pending]
+        waiting, refused = own.count(Sending.PENDING), own.count(Sending.FAILED)
+        self.state_line.show(self.chat.status, catching_up=catching_up, waiting=waiting, refused=refused)
 
     def _draw_typing(self) -> None:
         who = self.chat.typing(self.opened, time.monotonic()) if self.opened is not None else []

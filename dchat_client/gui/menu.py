@@ -119,6 +119,6 @@ class Menu:
                 activeforeground=palette.on_accent,
                 disabledforeground=palette.dim,
                 borderwidth=0,
-                activeborderwidth=self._theme.px(2),
+                activeborderwidth=0,
                 relief="flat",
             )

@@ -86,5 +86,5 @@ def _menu(parent: tkinter.Misc, theme: Theme) -> tkinter.Menu:
         activeforeground=palette.on_accent,
         borderwidth=1,
         relief="flat",
-        activeborderwidth=theme.px(2),
+        activeborderwidth=0,
     )

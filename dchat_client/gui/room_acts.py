@@ -233,7 +233,7 @@ class RoomActs:
             )
             return
         page.say("")
-        hits = [_hit(row, page.chat.names) for row in rows]
+        hits = [page.drawn(_hit(row, page.chat.names)) for row in rows]
         title = f"{len(hits)}{'' if is_all else ' or more'} with {fit(clean(words), 30)}"
         Chooser(page, page.theme, title, hits, on_choose=lambda at: self._go_to(int(rows[at].get("seq") or 0)))
 

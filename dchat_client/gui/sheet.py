@@ -133,7 +133,7 @@ def read(window: tkinter.Misc, theme: Theme, title: str, rows: list[tuple[str, s
     text = tkinter.Text(
         frame,
         width=62,
-        height=min(fitting, max(2, len(rows))),
+        height=min(fitting, max(2, len(rows)) + 1),
         wrap="word",
         font=theme.fonts["body"],
         background=palette.raised,

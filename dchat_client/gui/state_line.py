@@ -22,7 +22,7 @@ class StateLine(ttk.Frame):
         self._status: Status | None = None
         self._since = 0.0
         self._catching_up = False
-        self._pending = 0
+        self._waiting = self._refused = 0
         self._dot = ttk.Label(self, text="●")
         self._words = ttk.Label(self, style="Dim.TLabel")
         self._who = ttk.Label(self, style="Dim.TLabel")
@@ -32,11 +32,11 @@ class StateLine(ttk.Frame):
         theme.follow(self._draw)
         self._tick()
 
-    def show(self, status: Status, *, catching_up: bool, pending: int) -> None:
+    def show(self, status: Status, *, catching_up: bool, waiting: int, refused: int) -> None:
         """Say this from now on."""
         if status is not self._status:
             self._status, self._since = status, time.monotonic()
-        self._catching_up, self._pending = catching_up, pending
+        self._catching_up, self._waiting, self._refused = catching_up, waiting, refused
         self._draw()
 
     def who(self, words: str) -> None:
@@ -55,7 +55,9 @@ class StateLine(ttk.Frame):
         if self._status is None:
             return
         since_s = time.monotonic() - self._since
-        words, tone = state_words(self._status, since_s, catching_up=self._catching_up, pending=self._pending)
+        words, tone = state_words(
+            self._status, since_s, catching_up=self._catching_up, waiting=self._waiting, refused=self._refused
+        )
         self._words.configure(text=words)
         self._dot.configure(foreground=getattr(self._theme.palette, tone))
 

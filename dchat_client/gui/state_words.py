@@ -10,17 +10,21 @@ from dchat_client.terminal import clean, fit
 Tone = Literal["good", "warn", "bad", "dim"]
 
 
-def state_words(status: Status, since_s: float, *, catching_up: bool = False, pending: int = 0) -> tuple[str, Tone]:
+def state_words(
+    status: Status, since_s: float, *, catching_up: bool = False, waiting: int = 0, refused: int = 0
+) -> tuple[str, Tone]:
     """Return what the state line says, and how it sounds.
 
     `since_s` is how long the status holds: the seconds to the next try count down by it. `catching_up`: something was
-    missed and is being read anew. `pending`: own messages that wait.
+    missed and is being read anew. `waiting`, `refused`: own messages that wait to be sent, and that were refused.
     """
     words, tone = _phase(status, since_s)
     if catching_up and tone == "good":
         words, tone = "gap: reading again what was missed", "warn"
-    if pending:
-        words += f" · {pending} {'message waits' if pending == 1 else 'messages wait'} to be sent"
+    if waiting:
+        words += f" · {waiting} {'message waits' if waiting == 1 else 'messages wait'} to be sent"
+    if refused:
+        words += f" · {refused} {'message was' if refused == 1 else 'messages were'} not sent"
     return words, tone
 
 

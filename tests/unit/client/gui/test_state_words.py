@@ -33,8 +33,9 @@ def test_nobody_is_told_of_a_gap_before_there_is_a_connection() -> None:
 
 
 def test_what_waits_is_counted() -> None:
-    assert state_words(Status(Phase.LIVE), 0, pending=1)[0] == "live · 1 message waits to be sent"
-    assert state_words(Status(Phase.LIVE), 0, pending=3)[0] == "live · 3 messages wait to be sent"
+    assert state_words(Status(Phase.LIVE), 0, waiting=1)[0] == "live · 1 message waits to be sent"
+    assert state_words(Status(Phase.LIVE), 0, waiting=3)[0] == "live · 3 messages wait to be sent"
+    assert state_words(Status(Phase.LIVE), 0, refused=1)[0] == "live · 1 message was not sent"
 
 
 def test_a_reason_cannot_act_or_fill_the_line() -> None:
