@@ -5,6 +5,7 @@ chat_page.py     the parts put together, and what each change does to them
 rooms_list.py  header.py  transcript_view.py  entry.py  state_line.py     the parts
 blocks.py        a transcript as blocks of tagged text: pure     layout.py       what to change among them: pure
 stretch.py       which lines are drawn: pure                     held_view.py    a view that does not jump
+bidi.py          Hebrew and Arabic turned for X11: pure
 text_tags.py     how tags look              glyphs.py            what Tk can draw, and how it is told: pure
 suggestions.py   completion                 switcher.py          Ctrl-K               sheet.py  chooser.py
 message_acts.py  message_menu.py  room_acts.py  help.py  keyboard.py     what a person does

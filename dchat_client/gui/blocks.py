@@ -10,14 +10,16 @@ Tags name looks (`body`, `dim`, `sender3`) or say what a click there does: `link
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
+from itertools import groupby
 
 from dchat_client.commands import action_in
 from dchat_client.deeds import deed
 from dchat_client.gui import glyphs
+from dchat_client.gui.bidi import broken, is_right_to_left, needs_turning, turned, turned_line
 from dchat_client.room import MENTION, calls
 from dchat_client.terminal import clean, clean_lines, fit
 from dchat_client.transcript import Line, Sending, Transcript
@@ -51,10 +53,25 @@ class _Kept:
 class Composer:
     """Makes blocks for one room. Lines that have not changed since the last time cost a look each."""
 
-    def __init__(self, me: str, names: Mapping[str, str], colours: int, drawn: glyphs.Drawn = str) -> None:
-        """`colours` is how many tags `sender0`… there are."""
-        self._me, self._names, self._colours, self._drawn = me, names, colours, drawn
+    def __init__(
+        self,
+        me: str,
+        names: Mapping[str, str],
+        colours: int,
+        drawn: glyphs.Drawn = str,
+        fits: Callable[[str], bool] | None = None,
+    ) -> None:
+        """`colours` is how many tags `sender0`… there are. `fits` is given where text from right to left has to be
+        turned by us, and tells whether a text fits on one line; `reflow` when that has changed.
+        """
+        self._me, self._names, self._colours, self._drawn, self._fits = me, names, colours, drawn, fits
         self._kept: dict[str, _Kept] = {}
+        self._flow = 0
+
+    def reflow(self) -> bool:
+        """Lines have become longer or shorter. True when something has to be drawn anew for it."""
+        self._flow += 1
+        return self._fits is not None and any(needs_turning(kept.line.text) for kept in self._kept.values())
 
     def blocks(self, transcript: Transcript, lines: Iterable[Line], today: date) -> list[Block]:
         """Return the blocks of `lines`, a stretch of the transcript, and of one's own messages that wait."""
@@ -73,7 +90,8 @@ class Composer:
                 found.append(Block("unread", (("\u2002new\u2002\n", ("unread",)),)))
             key = _key(line)
             quoted = None if line.reply_to is None else transcript.find(line.reply_to)
-            circumstances = (line.version, _follows(before, line), self._name(line.sender), *_state(quoted))
+            flow = self._flow if self._fits is not None and needs_turning(line.text) else 0
+            circumstances = (line.version, _follows(before, line), self._name(line.sender), flow, *_state(quoted))
             was = self._kept.get(key)
             if was is None or was.line is not line or was.circumstances != circumstances:
                 was = _Kept(line, circumstances, Block(key, tuple(self._pieces(line, before, quoted)), line.seq))
@@ -88,7 +106,11 @@ class Composer:
         words = (
             "deleted" if line.deleted else fit(" ".join(clean(line.text.replace("\n", " ")).split()), _QUOTE_COLUMNS)
         )
-        return self._drawn(f"{self._name(line.sender)}: {words}")
+        text = self._drawn(f"{self._name(line.sender)}: {words}")
+        if self._fits is None or not needs_turning(text):
+            return text
+        _, end = broken(text, self._fits)[0]  # turned as a whole, it has to stay on one line
+        return turned_line(text if end == len(text) else text[:end].rstrip() + "…")
 
     def _pieces(self, line: Line, before: Line | None, quoted: Line | None) -> Iterator[Piece]:
         if line.kind != "message":
@@ -145,7 +167,21 @@ class Composer:
             if fenced:
                 yield f"{text} ", ("body", "code", *look, *ground)
             else:
-                yield from self._marked(text, look, ground)
+                yield from self._in_order(list(self._marked(text, look, ground)))
+
+    def _in_order(self, pieces: list[Piece]) -> Iterator[Piece]:
+        """Yield a line's pieces as they are seen, where Tk does not see to that."""
+        text = "".join(piece for piece, _ in pieces)
+        if self._fits is None or not needs_turning(text):
+            yield from pieces
+            return
+        tags = [each for piece, each in pieces for _ in piece]
+        side = ("turned",) if is_right_to_left(text) else ()
+        for number, line in enumerate(turned(text, self._fits)):
+            if number:
+                yield "\n", ("body", *side)
+            for own, chars in groupby(line, key=lambda place: tags[place[0]]):
+                yield "".join(char for _, char in chars), (*own, *side)
 
     def _marked(self, text: str, look: tuple[str, ...], ground: tuple[str, ...]) -> Iterator[Piece]:
         at = 0

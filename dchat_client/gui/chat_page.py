@@ -66,8 +66,8 @@ class ChatPage(ttk.Frame):
         self._composer: Composer | None = None
         self._has_focus = True
         self._saying: str | None = None
-        drawn = glyphs.drawn_by(str(self.tk.call("tk", "windowingsystem")))
-        self.drawn = drawn
+        self._windowing = str(self.tk.call("tk", "windowingsystem"))
+        drawn = self.drawn = glyphs.labelled_by(self._windowing)
         self.panes = ttk.Panedwindow(self, orient="horizontal")
         self.rooms = RoomsList(self.panes, theme, drawn, self.open)
         right = ttk.Frame(self.panes)
@@ -309,7 +309,9 @@ class ChatPage(ttk.Frame):
     def _recomposed(self) -> None:
         """Colours or who one is have changed: compose the lines anew."""
         if self.chat.me:
-            self._composer = Composer(self.chat.me, self.chat.names, len(self.theme.palette.senders), self.drawn)
+            drawn = glyphs.drawn_by(self._windowing)
+            fits = self.view.fits if self._windowing == "x11" else None
+            self._composer = Composer(self.chat.me, self.chat.names, len(self.theme.palette.senders), drawn, fits)
             if self.transcript is not None:
                 self.view.compose_by(self._composer)
 

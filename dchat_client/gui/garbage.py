@@ -13,9 +13,13 @@ EVERY_MS = 250
 
 
 def take_over() -> bool:
-    """Stop Python's own collecting. Return whether it was on."""
+    """Stop Python's own collecting. Return whether it was on.
+
+    What is there by now (modules, mostly) is not looked at again, so that a collection takes a few milliseconds.
+    """
     was_on = gc.isenabled()
     gc.disable()
+    gc.freeze()
     return was_on
 
 
@@ -31,5 +35,6 @@ def collect() -> None:
 def hand_back(was_on: bool) -> None:
     """Let Python collect by itself again, once the other threads have ended."""
     gc.collect()
+    gc.unfreeze()
     if was_on:
         gc.enable()

@@ -14,6 +14,8 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator
 
+from dchat_client.gui.bidi import turned_line
+
 _PICTURE = "[\u2190-\u2bff\u3030\u303d\u3297\u3299\U0001f000-\U0001faff]"
 _SINGLE = (
     "[\U0001f000-\U0001f1e5\U0001f200-\U0001f64f\U0001f680-\U0001f6ff\U0001f7e0-\U0001f7ff\U0001f90c-\U0001faff"
@@ -74,6 +76,12 @@ def drawn_by(windowing: str, xft: Callable[[], int] | None = None) -> Drawn:
     if windowing != "x11":
         return str
     return simplified if (xft or xft_version)() >= _FIRST_SAFE_XFT else told
+
+
+def labelled_by(windowing: str) -> Drawn:
+    """The same for a text on a line of its own, which is turned as well where Tk does not turn it."""
+    drawn = drawn_by(windowing)
+    return drawn if windowing != "x11" else lambda text: turned_line(drawn(text))
 
 
 def xft_version() -> int:

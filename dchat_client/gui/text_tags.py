@@ -48,6 +48,7 @@ def configure_tags(text: tkinter.Text, theme: Theme) -> None:
         "typing": {"font": fonts["small"], "foreground": palette.dim, "spacing1": px(6)},
         "pending": {"foreground": palette.dim},
         "failed": {"foreground": palette.dim},
+        "turned": {"justify": "right"},
         "action": {"font": fonts["italic"]},
         "deleted": {"font": fonts["italic"], "foreground": palette.dim},
         "mark": {"font": fonts["small"], "foreground": palette.dim},

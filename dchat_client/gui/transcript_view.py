@@ -96,6 +96,11 @@ class TranscriptView(ttk.Frame):
         self._composer = composer
         self.refresh()
 
+    def fits(self, words: str) -> bool:
+        """Tell whether a text fits on one line."""
+        room = self.text.winfo_width() - self._theme.px(2 * 14 + 8 + 4)
+        return self._theme.fonts["body"].measure(words) <= max(room, self._theme.px(100))
+
     def set_typing(self, words: str) -> None:
         """Say below all messages who is writing."""
         if self.text.get("tail", "end-1c") != words:
@@ -305,6 +310,8 @@ class TranscriptView(ttk.Frame):
             text.tag_bind(tag, "<ButtonRelease-1>", self._pressed)
 
     def _resized(self) -> None:
+        if self._composer is not None and self._composer.reflow():
+            self._draw_stretch()
         if self._seen and self._transcript is not None and self._seen >= self._transcript.newest and not self.new_below:
             to_bottom(self.text)
 

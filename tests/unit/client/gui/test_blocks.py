@@ -177,3 +177,32 @@ def test_pictures_have_a_font_of_their_own_and_a_few_alone_are_large() -> None:
 def test_a_time_that_is_none_does_no_harm() -> None:
     found = transcript({**said(1, "bob", "x"), "ts": "yesterday"})
     assert "--:--" in words(shown(found)[0])
+
+
+def test_right_to_left_text_is_turned_line_by_line_and_keeps_its_looks() -> None:
+    by = Composer("ada", {}, 12, fits=lambda text: len(text.rstrip()) <= 12)
+    found = transcript(said(1, "bob", "שלום @ada עולם טוב"))
+    block = by.blocks(found, found.lines, TODAY)[1]
+    assert words(block).split("\n")[1:3] == [" ada@ םולש", "בוט םלוע"], "as a browser shows it, too"
+    assert "me" in tags(block, "ada@")
+    assert "turned" in tags(block, "בוט")
+
+
+def test_left_to_right_text_is_left_as_it_is_and_where_tk_turns_nothing_is_done() -> None:
+    found = transcript(said(1, "bob", "hello"), said(2, "bob", "שלום"))
+    ours = Composer("ada", {}, 12, fits=lambda text: True).blocks(found, found.lines, TODAY)
+    theirs = shown(found)
+    assert "hello" in words(ours[1])
+    assert "םולש" in words(ours[2])
+    assert "שלום" in words(theirs[2])
+
+
+def test_when_lines_get_longer_only_turned_ones_are_made_anew() -> None:
+    by = Composer("ada", {}, 12, fits=lambda text: True)
+    plain, mixed = transcript(said(1, "bob", "a")), transcript(said(1, "bob", "a"), said(2, "bob", "ש"))
+    by.blocks(plain, plain.lines, TODAY)
+    assert not by.reflow()
+    before = by.blocks(mixed, mixed.lines, TODAY)
+    assert by.reflow()
+    after = by.blocks(mixed, mixed.lines, TODAY)
+    assert [new is old for new, old in zip(after[1:], before[1:], strict=True)] == [True, False]
