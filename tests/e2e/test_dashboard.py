@@ -163,16 +163,29 @@ async def test_a_worker_that_drains_looks_like_it_and_takes_streams_again(
     await expect(page.locator("#happenings")).to_contain_text(f"Worker {name} takes streams again")
 
 
-async def test_the_page_goes_on_at_another_worker_when_its_own_is_killed(
+async def test_the_page_goes_on_at_another_worker_when_its_own_freezes_and_when_it_is_killed(
     whole: Workers, front: Haproxy, ada: Person, browser: Browser
 ) -> None:
     page = await wall(browser, front)
-    told = (await page.locator("#teller").inner_text()).removeprefix("told by ")
     names = {await name_of(ada, worker): worker for worker in whole}
-    names[told].kill()
-    await expect(page.locator("#teller")).not_to_have_text(f"told by {told}")
+
+    async def teller() -> str:
+        return (await page.locator("#teller").inner_text()).removeprefix("told by ")
+
+    frozen = await teller()
+    process = names[frozen].process
+    assert process is not None
+    process.freeze()
+    try:
+        await expect(page.locator("#teller")).not_to_have_text(f"told by {frozen}")
+    finally:
+        process.thaw()
     await expect(page.locator("#freshness")).to_have_text("Live")
-    await expect(page.locator("#happenings")).to_contain_text("This page is served by")
+    killed = await teller()
+    names[killed].kill()
+    await expect(page.locator("#teller")).not_to_have_text(f"told by {killed}")
+    await expect(page.locator("#freshness")).to_have_text("Live")
+    await expect(page.locator("#happenings")).to_contain_text(f"This page is served by {await teller()} now.")
 
 
 async def test_figures_that_stand_still_look_like_it_until_somebody_answers_again(

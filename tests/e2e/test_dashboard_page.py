@@ -114,6 +114,19 @@ async def test_a_session_that_is_revoked_ends_at_the_sign_in_form(here: Here, br
     await expect(page.locator("#wall")).to_be_hidden()
 
 
+async def test_a_worker_that_drains_sends_the_page_away_which_says_so_and_comes_back(
+    here: Here, browser: Browser
+) -> None:
+    page = await watched(here, browser)
+    await expect(page.locator("#freshness")).to_have_text("Live")
+    here.worker.draining = True
+    await expect(page.locator("#freshness")).to_contain_text("Disconnected: last heard")
+    await expect(page.locator("#why")).to_contain_text("This page tries again")
+    here.worker.draining = False
+    await expect(page.locator("#freshness")).to_have_text("Live")
+    await expect(page.locator("#why")).to_be_empty()
+
+
 async def test_what_is_wrong_stands_on_top_with_what_to_do(here: Here, browser: Browser) -> None:
     page = await watched(here, browser)
     await expect(page.locator("#fine")).to_be_visible()

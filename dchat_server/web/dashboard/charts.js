@@ -59,6 +59,7 @@ class Chart {
   #plot = null;
   #place;
   #values;
+  #title;
   #range = [0, 1];
   #data;
   #pointed = false;
@@ -68,7 +69,8 @@ class Chart {
     this.#data = [[], ...about.lines.map(() => [])];
     this.#values = about.lines.map(() => element("strong"));
     this.#place = element("div", { class: "plot", "aria-hidden": "true" });
-    const caption = element("figcaption", { id: `chart-${at}` }, element("span", { class: "title" }, about.title));
+    this.#title = element("span", { class: "title" }, about.title);
+    const caption = element("figcaption", { id: `chart-${at}` }, this.#title);
     const named = about.lines.length > 1;
     const lines = about.lines.map((line, index) => {
       const label = named ? [swatch(line), ` ${line.label} `] : [];
@@ -139,6 +141,7 @@ class Chart {
 
   #point(index) {
     this.#pointed = index !== null && index !== undefined;
+    write(this.#title, this.#about.title + (this.#pointed ? `, ${clock(this.#data[0][index] * 1000)}` : ""));
     this.#tell(this.#pointed ? index : this.#data[0].length - 1);
   }
 }
