@@ -135,6 +135,25 @@ async def test_an_owner_that_is_stopped_without_a_word_loses_its_lock(scene: Sce
     await owner_of(tabs)
 
 
+async def test_what_is_lost_between_two_tabs_is_noticed_and_fetched(scene: Scene) -> None:
+    tabs = [await scene.tab() for _ in range(2)]
+    owner = await owner_of(tabs)
+    other = next(tab for tab in tabs if tab is not owner)
+    await other.sees("client.model.connection.phase === 'live'")
+    await owner.page.evaluate("""() => {
+        const post = BroadcastChannel.prototype.postMessage;
+        globalThis.losing = true;
+        BroadcastChannel.prototype.postMessage = function (message) {
+            if (!(losing && message.kind === "word")) post.call(this, message);
+        };
+    }""")
+    await scene.bob_says(3)
+    await owner.shows(scene.room, scene.said)
+    await owner.page.evaluate("losing = false")
+    await other.shows(scene.room, scene.said)
+    await other.sees(f"client.model.rooms.get('{scene.room}').unread === 3")
+
+
 async def test_without_locks_each_tab_has_its_stream_and_nothing_is_sent_twice(scene: Scene) -> None:
     tabs = [await scene.tab(locks=None) for _ in range(2)]
     for tab in tabs:

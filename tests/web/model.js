@@ -152,7 +152,7 @@ export function storm(seed, steps) {
     const change = () => {
         const messages = server.messages().filter((message) => !message.deleted);
         if (messages.length === 0) return;
-        const target = die.of(messages).seq;
+        const target = die.of(die.chance(0.7) ? messages.slice(-4) : messages).seq;
         const what = die.below(10);
         if (what < 5) {
             const marks = { emoji: die.of(["+1", "heart"]), action: die.of(["add", "add", "remove"]) };
@@ -190,9 +190,11 @@ export function storm(seed, steps) {
         gap(kept + 1, kept);
     };
 
+    // Each storm has a temper of its own.
+    const temper = { gaps: die.of([0, 0.02, 0.1]), losses: die.of([0, 0.01, 0.05]), lag: 2 + die.below(4), marks: die.below(3) };
     const acts = [
         ...[() => server.append("message", "bob", { text: words() }), () => server.append("message", "bob", { text: words() })],
-        ...[write, change, change, mark, deliverOne, deliverOne, deliverOne, deliverOne, askNewest, askOlder, askRoom],
+        ...[write, change, change, ...Array(temper.marks).fill(mark), deliverOne, deliverOne, deliverOne, deliverOne, askNewest, askOlder, askRoom],
     ];
     const arrive = () => {
         const kinds = Object.values(underway).filter((list) => list.length > 0);
@@ -204,9 +206,9 @@ export function storm(seed, steps) {
     };
     for (let step = 0; step < steps; step += 1) {
         die.of(acts)();
-        for (let count = die.below(4); count > 0; count -= 1) arrive();
-        if (die.chance(0.02)) gap(sent + 1, Math.min(server.head, sent + die.below(4)));
-        if (die.chance(0.01)) lose();
+        for (let count = die.below(temper.lag); count > 0; count -= 1) arrive();
+        if (die.chance(temper.gaps)) gap(sent + 1, Math.min(server.head, sent + die.below(4)));
+        if (die.chance(temper.losses)) lose();
     }
     // Calm: everything arrives, and what is in doubt is asked for.
     for (let round = 0; round < 100; round += 1) {

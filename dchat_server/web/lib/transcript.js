@@ -53,7 +53,7 @@ export class Transcript {
     #rows = [];
     /** @type {Message[] | null} */
     #messages = null;
-    /** @type {Record<string, any>[]} */
+    /** Amendments that came while pages were under way; null where one may have been lost since. @type {(Record<string, any> | null)[]} */
     #kept = [];
     #asking = 0;
     #overflowed = false;
@@ -116,6 +116,7 @@ export class Transcript {
         this.stale = true;
         this.#gaps += 1;
         for (const row of this.#rows) if (row.message.seq >= first) row.doubtful = true;
+        this.#kept = this.#kept.map((event) => (event !== null && event.seq < first ? event : null));
     }
 
     // What pages bring
@@ -266,7 +267,7 @@ export class Transcript {
 
     /** Apply again what came since the page was asked for. @param {Asking} asking */
     #reapply(asking) {
-        for (const event of this.#kept.slice(asking.at)) this.#amend(event);
+        for (const event of this.#kept.slice(asking.at)) if (event !== null) this.#amend(event);
         this.#messages = null;
         this.gaveUp();
     }
