@@ -16,7 +16,8 @@ _MAX_ANSWERS = 500
 async def thread(connection: Connection, room: str, seq: int) -> AsyncIterator[Message] | None:
     """Return message `seq` of `room` and its replies, oldest first, from the server; None when it has no threads.
 
-    A request for each 200 of them. Raises NotFound when there is no such message, other ChatErrors.
+    A request for each 200 of them, or for each long stretch of the room without any. Raises NotFound when there is no
+    such message, other ChatErrors.
     """
     path = f"/v1/rooms/{segment(room)}/messages/{seq}/thread"
     try:
@@ -29,15 +30,17 @@ async def thread(connection: Connection, room: str, seq: int) -> AsyncIterator[M
     async def messages() -> AsyncIterator[Message]:
         found = answer
         yield field(found, "root")
-        last = seq
+        after = seq
         for _ in range(_MAX_ANSWERS):
-            rows = [row for row in found.get("messages") or [] if isinstance(row, dict) and row.get("seq", 0) > last]
-            for row in rows:
-                yield row
-            if not found.get("has_more") or not rows:
+            for row in found.get("messages") or []:
+                if isinstance(row, dict):
+                    yield row
+            # A stretch without answers may lie in between: then there are none in this one, and yet more to come.
+            following = found.get("next")
+            if not found.get("has_more") or type(following) is not int or following <= after:
                 return
-            last = rows[-1]["seq"]
-            found = await connection.request("GET", path, params={"limit": 200, "after": found.get("next") or last})
+            after = following
+            found = await connection.request("GET", path, params={"limit": 200, "after": following})
 
     return messages()
 
@@ -50,18 +53,17 @@ async def thread_from_pages(
     max_messages: int,
     told: Callable[[int, int, int], None] = lambda messages, seq, head: None,
 ) -> AsyncIterator[Message]:
-    """Yield message `seq` and what answers it, or answers an answer, looking through at most `max_messages` after it.
+    """Yield message `seq` and what answers it, looking through at most about `max_messages` after it.
 
     `told(messages, seq, head)` is called after each page. Raises NotFound, other ChatErrors.
     """
     path = f"/v1/rooms/{segment(room)}/messages/{seq}"
     yield field(await connection.request("GET", path), "message")
-    known, after, count = {seq}, seq, 0
+    after, count = seq, 0
     while count < max_messages:
         found = await page(connection, room, after=after)
         for message in found.messages:
-            if message.get("reply_to") in known:
-                known.add(message["seq"])
+            if message.get("reply_to") == seq:
                 yield message
         count += len(found.messages)
         if not found.has_more or not found.messages or found.messages[-1]["seq"] <= after:

@@ -133,6 +133,8 @@ async def _read_back(
 def thread_command(face: Face, room: str, seq: int, max_messages: int, as_json: bool) -> None:
     """Print message SEQ of ROOM and what answers it, oldest first.
 
+    An answer to an answer is in the thread of the latter.
+
     A server that has no threads is read forward from there page by page instead.
     """
     lines = Lines(face.style, show_seq=True)

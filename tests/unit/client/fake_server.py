@@ -77,6 +77,8 @@ class FakeServer:
         """What `/v1/search` answers; without it the server has no such thing."""
         self.threads = False
         """Whether the server has threads."""
+        self.scanned = 1000
+        """How many events it looks through at a time for one."""
         self._streams: set[asyncio.Task[Any]] = set()
         self._loop = asyncio.new_event_loop()
         self._news = asyncio.Condition()
@@ -278,14 +280,16 @@ class FakeServer:
         return web.json_response({"message": {key: value for key, value in message.items() if key != "type"}})
 
     def _of_thread(self, request: web.Request, root: dict[str, Any]) -> web.Response:
-        """Pages of two."""
+        """Pages of two, or fewer where the answers lie far apart."""
         if not self.threads:
             return problem(404, "not_found")
-        log, after = self.rooms[root["room"]], int(request.query.get("after", 0))
-        replies = [event for event in log if event.get("reply_to") == root["seq"] and event["seq"] > after]
-        more = len(replies) > 2
+        log, after = self.rooms[root["room"]], max(root["seq"], int(request.query.get("after", 0)))
+        near = [event for event in log if after < event["seq"] <= after + self.scanned]
+        replies = [event for event in near if event.get("reply_to") == root["seq"]]
+        further = replies[1]["seq"] if len(replies) > 2 else after + self.scanned
+        more = len(replies) > 2 or further < len(log)
         answer = {"root": root, "messages": replies[:2], "head": len(log), "has_more": more}
-        return web.json_response(answer | ({"next": replies[1]["seq"]} if more else {}))
+        return web.json_response(answer | ({"next": further} if more else {}))
 
     async def _of_tokens(self, request: web.Request, rest: list[str]) -> web.StreamResponse:
         match [request.method, *rest]:

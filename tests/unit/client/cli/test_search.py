@@ -115,14 +115,18 @@ def test_a_thread_is_the_message_and_its_answers_oldest_first(dchat: Dchat, serv
     assert dchat("thread", "lobby", "9999").code == 5
 
 
-def test_answers_to_answers_belong_to_the_thread_and_far_ones_are_not_looked_for(
+def test_answers_to_answers_are_in_their_own_thread_and_far_ones_are_not_looked_for(
     dchat: Dchat, server: FakeServer
 ) -> None:
     first = server.say("lobby", "one", reply_to=20)
     server.say("lobby", "two", reply_to=first["seq"])
-    assert [line.split(": ")[-1] for line in dchat("thread", "lobby", "20").out.splitlines()] == [
-        "hay 19",
-        "one",
-        "two",
-    ]
+    assert [line.split(": ")[-1] for line in dchat("thread", "lobby", "20").out.splitlines()] == ["hay 19", "one"]
     assert len(dchat("thread", "lobby", "20", "--max-messages", "100").out.splitlines()) == 1
+
+
+def test_a_stretch_without_answers_does_not_end_a_thread(dchat: Dchat, server: FakeServer) -> None:
+    server.threads = True
+    server.scanned = 100
+    for _ in range(3):
+        server.say("lobby", "answer", reply_to=20)
+    assert len(dchat("thread", "lobby", "20").out.splitlines()) == 4
