@@ -1,4 +1,13 @@
-// The chat page: signing in, and then the chat.
+// The chat page: signing in (entrance.js), and then the chat (desk.js). What is true and what goes over the network is
+// ../lib's part; the modules here draw it, each one noun of the page:
+//
+//   log.js, line.js, place.js, window.js, tools.js   the messages, where the reader stands, what to do with one
+//   markdown.js, visible.js, emoji.js                other people's text, made harmless and readable
+//   composer.js, completion.js, commands.js, drafts.js   writing
+//   roomlist.js, head.js, state.js                   the rooms, the open one, the connection
+//   switcher.js, browse.js, people.js, about.js, found.js, picker.js, settings.js   the dialogs (dialogs.js)
+//   deeds.js, known.js, quotes.js, reach.js          what is asked of the server beside
+//   notify.js, notices.js, spoken.js                 what is told to whom
 
 import { Client } from "../lib/client.js";
 import { Desk } from "./desk.js";

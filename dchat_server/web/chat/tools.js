@@ -18,7 +18,7 @@ export const LINE_KEYS = [
 export class Tools {
   #log;
   #list = byId("lines");
-  #bar = h("div", { className: "tools", role: "toolbar", "aria-label": "Message" });
+  #bar = h("div", { className: "tools", role: "group", "aria-label": "What to do with this message" });
   #active = null;
 
   /** `does`: `react(line, emoji)`, `pick(line)`, `reply(line)`, `edit(line)`, `remove(line)`, `jump(seq)`,
