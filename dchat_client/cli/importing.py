@@ -63,7 +63,7 @@ def import_command() -> None:
     """
 
 
-@import_command.command("slack")
+@import_command.command("slack", short_help="Bring in Slack's export.")
 @click.argument("export", type=_FILE)
 @click.option(
     "--room",
@@ -100,7 +100,7 @@ def slack_command(
         raise click.ClickException(str(error)) from None
 
 
-@import_command.command("irc")
+@import_command.command("irc", short_help="Bring in IRC logs.")
 @click.argument("files", type=_FILE, nargs=-1, required=True, metavar="FILE…")
 @click.option(
     "--room",
@@ -145,7 +145,7 @@ def irc_command(
     _run(face, dry_run, mentions, max_bytes, forget).carry([Cargo(name, source, room, is_chosen=True)])
 
 
-@import_command.command("ndjson")
+@import_command.command("ndjson", short_help="Bring in what dchat export wrote.")
 @click.argument("files", type=_FILE, nargs=-1, required=True, metavar="FILE…")
 @click.option(
     "--room",

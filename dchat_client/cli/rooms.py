@@ -1,4 +1,4 @@
-"""dchat rooms, create, topic, join, leave, members, invite."""
+"""dchat rooms, create, topic, join, leave, members, invite, kick, users."""
 
 from __future__ import annotations
 
@@ -120,20 +120,49 @@ def invite_command(face: Face, room: str, user: str, role: str | None) -> None:
     face.say(f"{clean(user)} is in {clean(room)}.")
 
 
+@click.command("kick")
+@click.argument("room", shell_complete=completing.rooms)
+@click.argument("user", shell_complete=completing.users)
+@click.pass_obj
+def kick_command(face: Face, room: str, user: str) -> None:
+    """Put USER out of ROOM, as one of its moderators. A public room can be joined again."""
+    _member(face, "DELETE", room, user)
+    face.say(f"{clean(user)} is not in {clean(room)} any more.")
+
+
 @click.command("members")
 @click.argument("room", shell_complete=completing.rooms)
+@click.option("--online", is_flag=True, help="Only those who are there now.")
 @_JSON
 @click.pass_obj
-def members_command(face: Face, room: str, as_json: bool) -> None:
-    """List the members of a room: user name, role, display name."""
+def members_command(face: Face, room: str, online: bool, as_json: bool) -> None:
+    """List the members of a room: user name, role, display name, whether they are there now."""
     path = f"/v1/rooms/{segment(room)}/members"
     members = face.run(lambda connection: all_rows(connection, path, "members", {}))
+    _people(face, members, ["user", "role", "display_name", "presence"], ["USER", "ROLE", "NAME", ""], online, as_json)
+
+
+@click.command("users")
+@click.argument("prefix", required=False)
+@click.option("--online", is_flag=True, help="Only those who are there now.")
+@_JSON
+@click.pass_obj
+def users_command(face: Face, prefix: str | None, online: bool, as_json: bool) -> None:
+    """List the people whose user name begins with PREFIX: user name, display name, whether they are there now."""
+    users = face.run(lambda connection: all_rows(connection, "/v1/users", "users", {"query": prefix}))
+    _people(face, users, ["username", "display_name", "presence"], ["USER", "NAME", ""], online, as_json)
+
+
+def _people(
+    face: Face, people: list[dict[str, Any]], fields: list[str], head: list[str], online: bool, as_json: bool
+) -> None:
+    if online:
+        people = [person for person in people if person.get("presence") == "online"]
     if as_json:
-        for member in members:
-            face.json(member)
+        for person in people:
+            face.json(person)
         return
-    rows = [[str(member.get(name) or "") for name in ("user", "role", "display_name")] for member in members]
-    write_table(face, ["USER", "ROLE", "NAME"], rows)
+    write_table(face, head, [[str(person.get(field) or "") for field in fields] for person in people])
 
 
 def _member(face: Face, method: str, room: str, user: str, body: object = None) -> None:

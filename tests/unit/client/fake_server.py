@@ -51,6 +51,7 @@ class FakeServer:
         self.url = ""
         self.faults = Faults()
         self.users: dict[str, str] = {"ada": "pw"}
+        self.online = {"eve"}
         self.invite: str | None = None
         """Without it nobody registers."""
         self.tokens: dict[str, str] = {"t-ada": "ada"}
@@ -192,7 +193,8 @@ class FakeServer:
                 return web.json_response({"room": self._room(name, request[USER])})
             case ["GET", "v1", "users"]:
                 found = sorted(name for name in self.users if name.startswith(request.query.get("query", "")))
-                return web.json_response({"users": [{"username": name} for name in found], "next": None})
+                rows = [{**self._present(name), "username": name} for name in found]
+                return web.json_response({"users": rows, "next": None})
             case ["GET", "v1", "search"] if self.search is not None:
                 return web.json_response(self.search(dict(request.query)))
             case [_, "v1", "tokens", *rest]:
@@ -235,15 +237,18 @@ class FakeServer:
                 self.details[room] |= await request.json()
                 return web.json_response({"room": self._room(room, user)})
             case ["GET", "members"]:
-                rows = [{"user": name, "display_name": name, "role": role} for name, role in self.members[room].items()]
+                members = self.members[room].items()
+                rows = [
+                    {**self._present(name), "user": name, "display_name": name, "role": role} for name, role in members
+                ]
                 return web.json_response({"members": rows, "next": None})
             case ["PUT", "members", name]:
                 body = await request.json() if request.can_read_body else {}
                 name = user if name == "me" else name
                 self.members[room][name] = body.get("role", "member")
                 return web.json_response({"member": {"user": name, "role": self.members[room][name]}})
-            case ["DELETE", "members", "me"]:
-                self.members[room].pop(user, None)
+            case ["DELETE", "members", name]:
+                self.members[room].pop(user if name == "me" else name, None)
                 return web.Response(status=204)
             case ["PUT", "read"]:
                 self.read[room] = (await request.json())["seq"]
@@ -321,6 +326,9 @@ class FakeServer:
 
     def _user(self, name: str) -> dict[str, Any]:
         return {"username": name, "display_name": name.title(), "admin": name == "ada", "status": ""}
+
+    def _present(self, name: str) -> dict[str, Any]:
+        return {"display_name": name.title(), "presence": "online" if name in self.online else "offline"}
 
     def _room(self, name: str, user: str) -> dict[str, Any]:
         head = len(self.rooms[name])

@@ -38,8 +38,23 @@ def test_a_room_is_made_joined_and_left(dchat: Dchat, server: FakeServer) -> Non
 
 def test_somebody_is_invited_with_a_role_and_listed(dchat: Dchat, server: FakeServer) -> None:
     assert dchat("invite", "lobby", "eve", "--role", "reader").code == 0
-    assert dchat("members", "lobby").out.splitlines()[-1] == "eve\treader\teve"
+    assert dchat("members", "lobby").out.splitlines()[-1] == "eve\treader\teve\tonline"
     assert json.loads(dchat("members", "lobby", "--json").out.splitlines()[-1])["user"] == "eve"
+
+
+def test_somebody_is_put_out_of_a_room(dchat: Dchat, server: FakeServer) -> None:
+    assert dchat("kick", "lobby", "bob").code == 0
+    assert list(server.members["lobby"]) == ["ada"]
+
+
+def test_people_are_listed_by_how_their_names_begin_and_by_who_is_there(dchat: Dchat, server: FakeServer) -> None:
+    server.users |= {"bob": "pw", "bea": "pw", "eve": "pw"}
+    server.online = {"bob"}
+    assert dchat("users", "b").out == "bea\tBea\toffline\nbob\tBob\tonline\n"
+    assert dchat("users", "--online").out == "bob\tBob\tonline\n"
+    assert [json.loads(line)["user"] for line in dchat("members", "lobby", "--online", "--json").out.splitlines()] == [
+        "bob"
+    ]
 
 
 def test_a_room_that_is_not_there_ends_with_5(dchat: Dchat) -> None:
