@@ -90,13 +90,18 @@ class ExportFile:
 
     def _find_place(self, file: IO[bytes]) -> None:
         lines, end = _count(file)
-        file.truncate(end)
         file.seek(0)
+        # Before anything is cut: whatever is not ours stays as it is.
         if not lines:
+            if not _line(self._first).startswith(file.read(_BLOCK)):
+                raise self._no_export()
+            file.seek(0)
+            file.truncate()
             self._put(self._first)
             self._flush()
             return
         self._check(_object(file.readline(_MAX_LINE_BYTES)))
+        file.truncate(end)
         start = _start_of_line(file, end - 1)
         file.seek(start)
         last = _object(file.readline(_MAX_LINE_BYTES))
@@ -112,22 +117,29 @@ class ExportFile:
 
     def _check(self, found: dict[str, Any]) -> None:
         if found.get("format") != FORMAT or found.get("version") != VERSION:
-            raise NotThisExport(f"{self.path} is there and is no export; give another name, or --anew to replace it.")
+            raise self._no_export()
         if any(found.get(name) != self._first.get(name) for name in ("room", "created_at")):
             raise NotThisExport(
                 f"{self.path} is the export of another room; give another name, or --anew to replace it."
             )
 
+    def _no_export(self) -> NotThisExport:
+        return NotThisExport(f"{self.path} is there and is no export; give another name, or --anew to replace it.")
+
     def _put(self, value: dict[str, Any]) -> None:
         if self._file is None:
             raise RuntimeError("the file is used outside its `with`")
-        self._file.write(json_line(value).encode() + b"\n")
+        self._file.write(_line(value))
 
     def _flush(self) -> int:
         if self._file is None:
             raise RuntimeError("the file is used outside its `with`")
         self._file.flush()
         return self._file.fileno()
+
+
+def _line(value: dict[str, Any]) -> bytes:
+    return json_line(value).encode() + b"\n"
 
 
 def _count(file: IO[bytes]) -> tuple[int, int]:

@@ -126,7 +126,7 @@ def test_anew_takes_the_messages_as_they_are_now_and_replaces_the_file_when_it_i
 def test_what_is_no_export_of_this_room_is_never_written_to(dchat: Dchat, server: FakeServer, home: Path) -> None:
     server.room("other")
     path = home / "file"
-    for text in ("my diary\n", '{"a":1}\n', "x\n" * 5):
+    for text in ("my diary\n", '{"a":1}\n', "x\n" * 5, "my diary", "my\ndiary", '{"type":"room","x'):
         path.write_text(text)
         ran = dchat("export", "lobby", "-o", str(path))
         assert (ran.code, "is no export" in ran.err, path.read_text()) == (1, True, text)
