@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 Parse = Callable[[str], Any]
 """Turns a text into a value. Raises ValueError with the end of a sentence: "DCHAT_X is 'y', …"."""
@@ -193,7 +193,8 @@ def redis_address(text: str) -> str:
     """Read the address of a Redis: single node, socket, Cluster or Sentinel.
 
     Several hosts are separated by commas; a Sentinel address names its master in the path:
-    `redis+sentinel://host1:26379,host2:26379/mymaster`.
+    `redis+sentinel://host1:26379,host2:26379/mymaster`. A Cluster of AWS' may be signed in to by a role:
+    `rediss+cluster://user@host:6379?iam=elasticache:eu-central-1:name`.
     """
     parts = urlsplit(text)
     if parts.scheme not in REDIS_SCHEMES:
@@ -215,6 +216,16 @@ def redis_address(text: str) -> str:
     several = "," in hosts
     if several and "+" not in parts.scheme:
         raise ValueError("which names several hosts; say redis+cluster:// or redis+sentinel:// for those")
+    iam = dict(parse_qsl(parts.query, keep_blank_values=True)).get("iam")
+    if iam is not None and not (
+        parts.scheme == "rediss+cluster"
+        and re.fullmatch(r"(elasticache|memorydb):[a-z0-9-]+:[a-z0-9-]+", iam)
+        and re.match(r"[^:@/]+@", parts.netloc)
+    ):
+        raise ValueError(
+            "which asks for a role's sign-in (iam) in another form than "
+            "rediss+cluster://user@host:6379?iam=elasticache:region:name (or memorydb:…), without a password"
+        )
     if parts.scheme.endswith("+sentinel") and not parts.path.strip("/"):
         raise ValueError("which does not name the master; give one such as redis+sentinel://host:26379/mymaster")
     return text

@@ -3,7 +3,7 @@
 `redis://`, `rediss://`, `unix://`   one server holds all shards
 `redis+sentinel://h1:p,h2:p/name/db` the master that Sentinel names
 `redis+cluster://h1:p,h2:p`          each shard where its hash slot is (`rediss+cluster://` and `rediss+sentinel://`
-                                     for TLS)
+                                     for TLS; `?iam=service:region:name`: see redis_iam.py)
 
 A locator only looks; connections are `redis_nodes.py`'s.
 """
@@ -87,6 +87,11 @@ def parse(url: str) -> Target:
     if "ssl_ca_certs" in query:
         options["ssl_ca_certs"] = query["ssl_ca_certs"]
     if kind == "cluster":
+        if "iam" in query:
+            from dchat_server.adapters.redis_iam import IamSignIn  # botocore takes a while to import
+
+            options.pop("password", None)
+            options["credential_provider"] = IamSignIn(query["iam"], options.pop("username"))
         return Target("cluster", seeds, options)
     path = [step for step in parts.path.split("/") if step]
     if not path:

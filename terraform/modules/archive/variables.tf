@@ -1,0 +1,14 @@
+variable "name" {
+  description = "Name of the table."
+  type        = string
+}
+
+variable "kms_key_arn" {
+  description = "Key that encrypts it; null: AWS' own for DynamoDB."
+  type        = string
+}
+
+variable "deletion_protection" {
+  description = "Whether it refuses to be deleted."
+  type        = bool
+}
