@@ -51,6 +51,15 @@ async def test_the_epoch_is_shown_with_every_digit_and_the_leader_is_marked(here
     await expect(page.locator("#picture-words")).to_contain_text(f"Leader: w1, epoch {LARGEST}")
 
 
+async def test_a_picture_that_is_built_anew_again_and_again_does_not_grow(here: Here, browser: Browser) -> None:
+    page = await watched(here, browser)
+    for epoch in range(8, 13):
+        here.leadership.leader = Leader("w1", epoch)
+        await expect(page.locator("#picture-words")).to_contain_text(f"epoch {epoch}.")
+    await expect(page.locator("#picture title")).to_have_count(2)
+    await expect(page.locator("#picture > *")).to_have_count(4)
+
+
 async def test_names_that_look_like_html_stay_text(here: Here, browser: Browser) -> None:
     evil = "<img src=x onerror=alert(1)>"
     here.leadership.members = [*here.leadership.members, Member(evil, evil, evil, 1, 0)]

@@ -106,7 +106,9 @@ export class Alarms {
   #archive(cluster, ring, now, cry) {
     const text = ARCHIVE[cluster.parts.archive.state];
     // A new leader has reported nothing yet, and what it finds at first may be over soon.
-    if (this.#lasts("archive", text !== undefined, now) >= ARCHIVE_S) cry("archive", cluster.parts.archive.state === "restoring" ? "warn" : "bad", text);
+    if (this.#lasts("archive", text !== undefined, now) >= ARCHIVE_S) {
+      cry("archive", cluster.parts.archive.state === "restoring" ? "warn" : "bad", text);
+    }
     const lag = ring.summary("lag_s", now - 5).now;
     const before = ring.summary("lag_s", now - LAG_OVER_S);
     if (lag > LAG_S) cry("lag", "bad", `The archive is ${span(lag)} behind.`);
@@ -120,7 +122,7 @@ export class Alarms {
     if (errors > 0) this.#erred = { at: now, rate: errors };
     if (now - this.#erred.at < ERRORS_S) {
       const when = errors > 0 ? "" : `, the last ${span(Math.round(now - this.#erred.at))} ago`;
-      cry("errors", "bad", `Requests fail: ${count(this.#erred.rate)} answers a second with an error of the server${when}.`);
+      cry("errors", "bad", `Requests fail: ${count(this.#erred.rate)} answers a second with a server's error${when}.`);
     }
     const slow = ring.summary("send_p99", now - 5).now;
     if (this.#lasts("slow", slow > SLOW_MS, now) >= SLOW_S) {

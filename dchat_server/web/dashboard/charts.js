@@ -1,6 +1,6 @@
 /**
- * The live charts, drawn by uPlot from a Ring. Lines of one chart differ in their dashes, not only in colour, and each has
- * its present value beside its name; what a chart shows is also in the table of figures, for those who do not see it.
+ * The live charts, drawn by uPlot from a Ring. Lines of one chart differ in their dashes, not only in colour, and each
+ * has its present value beside its name; what a chart shows is also in the table of figures, for those who do not see it.
  */
 
 import uPlot from "../vendor/uplot/uPlot.esm.js";
@@ -8,7 +8,8 @@ import { byId, element, shape, write } from "./dom.js";
 import { clock, count, milliseconds, span } from "./words.js";
 
 const DASHES = { p50: [], p95: [7, 4], p99: [2, 3] };
-const percentiles = (stem) => Object.keys(DASHES).map((name) => ({ series: `${stem}_${name}`, label: name, dash: DASHES[name] }));
+const percentiles = (stem) =>
+  Object.entries(DASHES).map(([label, dash]) => ({ series: `${stem}_${label}`, label, dash }));
 
 /** Title, how values are written, and the lines: series of stats.js with a label, a dash pattern and a colour. */
 export const CHARTS = [
@@ -71,13 +72,14 @@ class Chart {
     this.#place = element("div", { class: "plot", "aria-hidden": "true" });
     this.#title = element("span", { class: "title" }, about.title);
     const caption = element("figcaption", { id: `chart-${at}` }, this.#title);
-    const named = about.lines.length > 1;
+    const several = about.lines.length > 1;
     const lines = about.lines.map((line, index) => {
-      const label = named ? [swatch(line), ` ${line.label} `] : [];
+      const label = several ? [swatch(line), ` ${line.label} `] : [];
       return element("span", { class: "line" }, ...label, this.#values[index]);
     });
     caption.append(element("span", { class: "lines" }, ...lines));
-    this.node = element("figure", { "aria-labelledby": `chart-${at}`, "aria-describedby": "figures-hint" }, caption, this.#place);
+    const named = { "aria-labelledby": `chart-${at}`, "aria-describedby": "figures-hint" };
+    this.node = element("figure", named, caption, this.#place);
     new ResizeObserver(() => this.#fit()).observe(this.#place);
   }
 
@@ -111,19 +113,26 @@ class Chart {
     const ink = (name) => style.getPropertyValue(name).trim();
     const em = parseFloat(style.fontSize);
     const font = `${em}px ${style.fontFamily}`;
+    const times = (_, splits) => splits.map((time) => clock(time * 1000).slice(0, 5));
+    const values = (_, splits) => splits.map(this.#about.words);
     const axis = { stroke: ink("--quiet"), font, grid: { stroke: ink("--line"), width: 1 }, ticks: { show: false } };
     return {
       ...size,
       legend: { show: false },
       padding: [em * 0.6, em * 0.4, 0, 0],
-      cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 }, sync: { key: "dashboard", setSeries: false } },
+      cursor: {
+        y: false,
+        drag: { x: false, y: false },
+        points: { size: 7 },
+        sync: { key: "dashboard", setSeries: false },
+      },
       scales: {
         x: { time: true, range: () => this.#range },
         y: { range: (_, low, high) => [0, Math.max(high ?? 0, 1) * 1.15] },
       },
       axes: [
-        { ...axis, size: em * 1.8, space: em * 3.2, values: (_, times) => times.map((time) => clock(time * 1000).slice(0, 5)) },
-        { ...axis, size: em * 4.4, space: em * 1.9, gap: em * 0.3, values: (_, values) => values.map(this.#about.words) },
+        { ...axis, size: em * 1.8, space: em * 3.2, values: times },
+        { ...axis, size: em * 4.4, space: em * 1.9, gap: em * 0.3, values },
       ],
       series: [
         {},

@@ -1,9 +1,9 @@
 /**
  * The cluster's stream, `GET /v1/cluster/events`, kept open for good.
  *
- * Theory of operation. There is no cursor: whoever comes back gets the present at once, so all that matters is to notice
- * soon that a connection is dead and to come back politely. The server speaks once a second; after `SILENT_MS` without a
- * byte (a frozen worker, a cable, a laptop that slept) the connection is given up. Then the next try comes after a wait
+ * Theory of operation. There is no cursor: whoever comes back gets the present at once, so all that matters is to
+ * notice soon that a connection is dead and to come back politely. The server speaks once a second; after `SILENT_MS`
+ * without a byte (a frozen worker, a cable, a laptop that slept) the connection is given up. Then the next try comes after a wait
  * that doubles and is jittered, so that a hundred screens do not come back together; `reconnect` and `Retry-After` name
  * the least of it. The address is this page's own: behind a balancer, whichever worker answers. What is shown
  * meanwhile is the caller's business: `heardAt` says how old it is.
@@ -81,7 +81,7 @@ export class Feed {
     }
   }
 
-  /** One connection, until it ends. `{why}`, with `afterMs` when the server named a wait, `phase` when it is for good. */
+  /** One connection, until it ends. `{why}`; `afterMs` when the server named a wait, `phase` when it is for good. */
   async #once() {
     const connection = (this.#connection = new AbortController());
     const began = Date.now();
@@ -119,9 +119,10 @@ export class Feed {
       this.heardAt = Date.now();
       for (const { data } of decoder.feed(value)) {
         const event = parse(data);
-        if (event.type === "reconnect") return { why: "The worker sends its readers elsewhere", afterMs: event.after_ms };
-        if (event.type === "auth_expired") return { phase: "signed_out", why: `The session is over (${event.reason}).` };
-        if (event.type === "stats") this.#be("live");
+        const { type, after_ms: afterMs, reason } = event;
+        if (type === "reconnect") return { why: "The worker sends its readers elsewhere", afterMs };
+        if (type === "auth_expired") return { phase: "signed_out", why: `The session is over (${reason}).` };
+        if (type === "stats") this.#be("live");
         try {
           this.#hear(event);
         } catch (error) {

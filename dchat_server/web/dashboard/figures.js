@@ -46,11 +46,13 @@ export class Figures {
     this.#tile("messages", count(values.messages_per_s), "");
     this.#tile("deliveries", count(values.deliveries_per_s), "");
     this.#tile("streams", count(values.streams), "");
-    this.#tile("workers", `${there}`, `${all > there ? `of ${all}` : ""}${drains ? `${all > there ? ", " : ""}${drains} draining` : ""}`);
+    const notes = [all > there ? `of ${all}` : "", drains ? `${drains} draining` : ""];
+    this.#tile("workers", String(there), notes.filter(Boolean).join(", "));
     this.#tile("send", milliseconds(values.send_p99), median(values.send_p50));
     this.#tile("delivery", milliseconds(values.delivery_p99), median(values.delivery_p50));
     this.#tile("lag", span(values.lag_s), values.lag_messages === null ? "" : `${count(values.lag_messages)} messages`);
-    this.#tile("errors", count(values.errors_per_s), values.refused_per_s ? `${count(values.refused_per_s)} refused` : "", values.errors_per_s > 0);
+    const refused = values.refused_per_s ? `${count(values.refused_per_s)} refused` : "";
+    this.#tile("errors", count(values.errors_per_s), refused, values.errors_per_s > 0);
     write(byId("refusals"), refusals(stats.refused));
   }
 
@@ -76,5 +78,6 @@ function median(value) {
 function refusals(codes) {
   const rates = Object.entries(codes ?? {}).sort((one, other) => other[1] - one[1]).slice(0, 12);
   if (!rates.length) return "";
-  return `Refused and failed a second: ${rates.map(([code, rate]) => `${code.replaceAll("_", " ")} ${count(number(rate))}`).join(", ")}.`;
+  const words = rates.map(([code, rate]) => `${code.replaceAll("_", " ")} ${count(number(rate))}`);
+  return `Refused and failed a second: ${words.join(", ")}.`;
 }

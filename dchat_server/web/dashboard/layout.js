@@ -1,6 +1,6 @@
 /**
- * Where each thing of the cluster's picture lies, in pixels. Pure, so that the drawing has nothing to decide. From left to
- * right where there is room, from top to bottom on a phone.
+ * Where each thing of the cluster's picture lies, in pixels. Pure, so that the drawing has nothing to decide. From left
+ * to right where there is room, from top to bottom on a phone.
  */
 
 /** More workers than this are drawn on one line each. */
@@ -52,7 +52,9 @@ function wide(count, width, height, em, balanced) {
   const top = (total - ((count - 1) * step + boxHeight)) / 2;
   const middle = total / 2;
   const node = 3.6 * em;
-  const partY = [0.14, 0.5, 0.86].map((share) => Math.min(total - node - 0.6 * em, Math.max(0.6 * em, share * total - node / 2)));
+  const within = (y) => Math.min(total - node - 0.6 * em, Math.max(0.6 * em, y));
+  const part = (share) => ({ x: width - parts - 1, y: within(share * total - node / 2), width: parts, height: node });
+  const worker = (_, at) => ({ x: workerX, y: top + at * step, width: workerWidth, height: boxHeight });
   return {
     upright: false,
     roomy,
@@ -60,10 +62,10 @@ function wide(count, width, height, em, balanced) {
     height: total,
     clients: { x: 1, y: middle - node / 2, width: side, height: node },
     balancer: balanced ? { x: side + gap, y: middle - node / 2, width: side, height: node } : null,
-    workers: Array.from({ length: count }, (_, at) => ({ x: workerX, y: top + at * step, width: workerWidth, height: boxHeight })),
-    log: { x: width - parts - 1, y: partY[0], width: parts, height: node },
-    election: { x: width - parts - 1, y: partY[1], width: parts, height: node },
-    archive: { x: width - parts - 1, y: partY[2], width: parts, height: node },
+    workers: Array.from({ length: count }, worker),
+    log: part(0.14),
+    election: part(0.5),
+    archive: part(0.86),
   };
 }
 
@@ -104,13 +106,13 @@ export function across(from, to) {
   return `M${at(x1, y1)}C${at(x1 + bend, y1)} ${at(x2 - bend, y2)} ${at(x2, y2)}`;
 }
 
-/** The path from the bottom of a box above, level with `level`, along a rail at `x`, into the left side of a box below. */
+/** The path from the bottom of a box above, level at `level`, along a rail at `x`, into the left of a box below. */
 export function alongLeft(from, to, x, level) {
   const start = at(from.x + from.width / 2, from.y + from.height);
   return `M${start}V${r(level)}H${r(x)}V${r(to.y + to.height / 2)}H${r(to.x)}`;
 }
 
-/** The path from the right side of a box above, along a rail at `x`, level with `level`, into the top of a box below. */
+/** The path from the right of a box above, along a rail at `x`, level at `level`, into the top of a box below. */
 export function alongRight(from, to, x, level) {
   const y = from.y + from.height / 2;
   return `M${at(from.x + from.width, y)}H${r(x)}V${r(level)}H${r(to.x + to.width / 2)}V${r(to.y)}`;

@@ -21,7 +21,8 @@ const STREAM = "/v1/cluster/events";
 const ring = new Ring(SERIES, KEPT_S);
 const memory = new Memory();
 const alarms = new Alarms();
-const [figures, charts, picture, workers, told] = [new Figures(), new Charts(ring), new Picture(), new Workers(), new Told()];
+const [figures, charts, picture] = [new Figures(), new Charts(ring), new Picture()];
+const [workers, told] = [new Workers(), new Told()];
 const feed = new Feed(STREAM, hear, changed);
 const signing = new Signing(() => feed.start(), (why) => memory.note(Date.now(), "!", why));
 new Screen(() => charts.recolour());
@@ -94,12 +95,14 @@ byId("span").addEventListener("change", (event) => {
   charts.span = span;
   draw();
 });
-for (const [target, name] of [[document, "visibilitychange"], [document, "resume"], [window, "online"], [window, "pageshow"]]) {
-  target.addEventListener(name, () => {
-    if (document.hidden) return;
-    feed.wake();
-    draw();
-  });
+
+/** Somebody looks again, the machine woke, the network is back. */
+function awake() {
+  if (document.hidden) return;
+  feed.wake();
+  draw();
 }
+for (const name of ["visibilitychange", "resume"]) document.addEventListener(name, awake);
+for (const name of ["online", "pageshow"]) window.addEventListener(name, awake);
 setInterval(freshness, 1000);
 feed.start();

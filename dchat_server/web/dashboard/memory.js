@@ -25,7 +25,7 @@ export function isFine(name, told) {
 }
 
 export class Memory {
-  /** What happened, newest first: `{at, mark, text}`. `mark`: `+` came, `-` went, `*` leader, `!` trouble, `=` mended. */
+  /** What happened, newest first: `{at, mark, text}`. Marks: `+` came, `-` went, `*` leader, `!` trouble, `=` mended. */
   told = [];
   /** Workers that went lately: `{worker, at, drained, row}`, newest first. */
   gone = [];
@@ -84,8 +84,10 @@ export class Memory {
     const before = this.cluster.leader;
     if (before?.worker === leader?.worker && before?.epoch === leader?.epoch) return;
     if (leader === null) this.note(at, "!", `No leader: ${before.worker} leads no more.`);
-    else if (before?.worker === leader.worker) this.note(at, "*", `${leader.worker} leads again, epoch ${leader.epoch}.`);
-    else this.note(at, "*", `${leader.worker} leads now, epoch ${leader.epoch}.`);
+    else {
+      const when = before?.worker === leader.worker ? "again" : "now";
+      this.note(at, "*", `${leader.worker} leads ${when}, epoch ${leader.epoch}.`);
+    }
   }
 
   #comparePart(name, told, at) {
@@ -93,7 +95,9 @@ export class Memory {
     if (before === told || PASSING.includes(told)) return;
     const [was, is] = [isFine(name, before), isFine(name, told)];
     if (is === false || (is === null && was !== null)) this.note(at, "!", `${PART_NAMES[name]}: ${state(told)}.`);
-    else if (is === true && was !== true && !PASSING.includes(before)) this.note(at, "=", `${PART_NAMES[name]}: ${state(told)} again.`);
+    else if (is === true && was !== true && !PASSING.includes(before)) {
+      this.note(at, "=", `${PART_NAMES[name]}: ${state(told)} again.`);
+    }
   }
 }
 

@@ -38,10 +38,11 @@ export class Signing {
   async #signIn() {
     const { username, password, go } = this.#form.elements;
     const body = JSON.stringify({ username: username.value.trim().toLowerCase(), password: password.value });
+    const headers = { "Content-Type": "application/json" };
     go.disabled = true;
     this.#say("");
     try {
-      const answer = await fetch("/v1/login", { method: "POST", headers: { "Content-Type": "application/json" }, body });
+      const answer = await fetch("/v1/login", { method: "POST", headers, body });
       if (answer.ok) {
         void answer.body?.cancel();
         password.value = "";

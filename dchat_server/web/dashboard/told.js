@@ -69,7 +69,8 @@ export class Told {
 }
 
 function next(feed, now) {
-  return feed.phase === "waiting" ? `This page tries again in ${ago(feed.againAt - now + 500)}.` : "This page tries again.";
+  const when = feed.phase === "waiting" ? ` in ${ago(feed.againAt - now + 500)}` : "";
+  return `This page tries again${when}.`;
 }
 
 function alarmNode(alarm) {
@@ -83,5 +84,6 @@ function alarmNode(alarm) {
 }
 
 function guide(code) {
-  return element("a", { class: "hands", href: `/web/dashboard/guide.html#${code}`, target: "_blank", rel: "noopener" }, "What to do");
+  const href = `/web/dashboard/guide.html#${code}`;
+  return element("a", { class: "hands", href, target: "_blank", rel: "noopener" }, "What to do");
 }

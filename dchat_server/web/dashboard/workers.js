@@ -21,7 +21,7 @@ export class Workers {
   #rows = new Map();
 
   draw(memory) {
-    const gone = memory.gone.map((each) => ({ worker: each.worker, state: "gone", leads: false, address: each.row.address }));
+    const gone = memory.gone.map(({ worker, row }) => ({ worker, state: "gone", leads: false, address: row.address }));
     const rows = [...memory.cluster.workers, ...gone];
     const most = Math.max(1, ...rows.map((row) => number(row.streams) ?? 0));
     const nodes = rows.map((row) => this.#row(row, most));
