@@ -9,6 +9,7 @@ import select
 import signal
 import struct
 import subprocess
+import sys
 import termios
 import time
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,13 @@ from types import TracebackType
 from typing import Self
 
 from tests.harness.processes import PATIENCE_S, ROOT
+
+# A session of its own that its terminal controls, so that Ctrl-C and hidden input work as for a person.
+_CONTROLLED = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
 
 
 class Dialogue:
@@ -27,15 +35,13 @@ class Dialogue:
         self.shown = ""
         self._read_to = 0
         self.process = subprocess.Popen(
-            command,
+            [sys.executable, "-c", _CONTROLLED, *command],
             stdin=slave,
             stdout=slave,
             stderr=slave,
             env=dict(env),
             cwd=ROOT,
-            # A session of its own that this terminal controls, so that Ctrl-C and hidden input work as for a person.
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )
         os.close(slave)
 
