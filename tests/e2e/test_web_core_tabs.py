@@ -154,17 +154,22 @@ async def test_what_is_lost_between_two_tabs_is_noticed_and_fetched(scene: Scene
     await other.sees(f"client.model.rooms.get('{scene.room}').unread === 3")
 
 
-async def test_without_locks_each_tab_has_its_stream_and_nothing_is_sent_twice(scene: Scene) -> None:
-    tabs = [await scene.tab(locks=None) for _ in range(2)]
-    for tab in tabs:
-        await tab.sees("client.model.connection.phase === 'live'")
-    assert await scene.streams() == 2
-    for number, tab in enumerate(tabs * 3):
+async def test_without_web_locks_the_tabs_share_one_stream_all_the_same(scene: Scene) -> None:
+    tabs = [await scene.tab(locks=None) for _ in range(3)]
+    owner = await owner_of(tabs)
+    for number, tab in enumerate(tabs * 2):
         await tab.send(scene.room, f"ada {number}")
     for tab in tabs:
         await tab.sees(f"client.model.transcript('{scene.room}').messages.length === 6")
         await tab.sees(f"client.model.transcript('{scene.room}').pending.length === 0")
-    assert len(await scene.bob.history(scene.room)) == 6
+    assert await scene.streams() == 1
+    tabs.remove(owner)
+    await owner.close()
+    await scene.bob_says(3)
+    await owner_of(tabs)
+    for tab in tabs:
+        await tab.sees(f"client.model.transcript('{scene.room}').messages.length === 9")
+    assert len(await scene.bob.history(scene.room)) == 9
 
 
 async def test_signing_out_in_one_tab_signs_out_all_and_signing_in_brings_them_back(scene: Scene) -> None:

@@ -12,6 +12,8 @@ import { watchPage } from "./page.js";
 import { browserStorage } from "./postbox.js";
 import { Sitting } from "./sitting.js";
 
+const AGAIN_S = 1;
+
 /** @typedef {"starting" | "signed-out" | "signed-in"} State */
 
 export class Client extends Acts {
@@ -31,12 +33,14 @@ export class Client extends Acts {
     /** @type {Sitting | null} */
     #sitting = null;
     #stop = new AbortController();
+    /** Counts the looks for who is signed in; only the last one counts. */
+    #look = 0;
     /** @type {BroadcastChannel | null} */
     #door = null;
 
     /**
      * `base` is the server's address without a path ("": the page's own), `storage` where what is to be sent is kept,
-     * `locks` null has this tab do everything itself.
+     * `locks` null has tabs do without Web Locks.
      * @param {{base?: string, storage?: Storage, locks?: LockManager | null, connection?: Connection}} [options]
      */
     constructor({ base = "", storage = browserStorage(), locks = navigator.locks ?? null, connection } = {}) {
@@ -139,15 +143,17 @@ export class Client extends Acts {
     async #again() {
         const backoff = new Backoff({ baseS: 0.5, capS: 15 });
         const { signal } = this.#stop;
-        while (!signal.aborted) {
+        const look = (this.#look += 1);
+        while (!signal.aborted && look === this.#look) {
             try {
                 const { user } = await this.connection.request("GET", "/v1/me", { tries: 1, signal });
+                if (look !== this.#look) return;
                 if (this.state === "signed-in" && this.model?.me.username === user.username) return;
                 await this.#begin(user);
                 return;
             } catch (thrown) {
                 const error = asChatError(thrown);
-                if (signal.aborted) return;
+                if (signal.aborted || look !== this.#look) return;
                 if (error.signInNeeded) {
                     this.#left(this.state === "signed-in" ? error : null);
                     return;
@@ -162,6 +168,7 @@ export class Client extends Acts {
     /** @param {Record<string, any>} me */
     async #begin(me) {
         this.#sitting?.end();
+        this.state = "starting";
         const sitting = new Sitting({
             ...{ connection: this.connection, me, storage: this.#storage, locks: this.#locks, place: this.#place },
             changed: (changes) => this.#changed(changes),
@@ -181,12 +188,12 @@ export class Client extends Acts {
         if (this.#sitting !== sitting) return;
         if (error?.signInNeeded) this.#left(error);
         else {
-            // Somebody else signed in, or something went wrong: begin anew.
+            // Somebody else signed in, or something went wrong: begin anew, but not in a circle.
             this.#sitting = null;
             this.state = "starting";
             this.problem = error;
             this.#changed({ state: true });
-            void this.#again();
+            void this.#alarm.sleep(AGAIN_S, this.#stop.signal).then(() => this.#again());
         }
     }
 

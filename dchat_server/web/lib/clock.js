@@ -36,6 +36,11 @@ export class Alarm {
         this.#clock = clock;
     }
 
+    /** The time of its clock, in seconds. */
+    get now() {
+        return this.#clock();
+    }
+
     /** Look at all waits, because something woke the page. */
     check() {
         for (const due of [...this.#waits]) due();

@@ -1,73 +1,113 @@
 /**
- * One holder at a time among the tabs of a browser, where there are no Web Locks: a note in the storage that says who and
- * until when. Two tabs may believe for a moment that they hold it, so it may only guard what is safe to do twice; sending
- * is, by its idempotency keys, and loses at most the order of two tabs' messages.
+ * What Web Locks do, for pages that have none: plain HTTP from another machine is no secure context. A note in the storage
+ * says who holds the lock and until when.
+ *
+ * Two tabs may believe for a moment that they hold it, or a holder whose timers the browser held back may have lost it and
+ * not know; so it may only guard what is safe to do twice. The work of the tabs is: what is received twice is known by its
+ * place, what is sent twice by its key, and the older of two owners gives way (tabs.js).
  */
 
 import { newKey } from "./outbox.js";
 
-const TERM_MS = 10_000;
-const RENEW_S = 3;
+/** Timers of a hidden tab may fire once a minute. A holder that is gone without a word is found out sooner, in tabs.js. */
+const TERM_MS = 90_000;
+const RENEW_S = 5;
+const LOOK_S = 2;
 /** How long to wait before believing one's own note: another tab may have written at the same moment. */
 const SETTLE_S = 0.2;
 
-export class Lease {
+/** The part of a LockManager that tabs.js uses. */
+export class LeaseLocks {
     #storage;
-    #key;
     #alarm;
-    #me = newKey();
 
-    /** @param {Storage} storage @param {string} name @param {import("./clock.js").Alarm} alarm */
-    constructor(storage, name, alarm) {
+    /** @param {Storage} storage @param {import("./clock.js").Alarm} alarm */
+    constructor(storage, alarm) {
         this.#storage = storage;
-        this.#key = `dchat.lease.${name}`;
         this.#alarm = alarm;
     }
 
     /**
-     * Run `work` whenever the lease is ours, until `signal` is aborted; the signal it gets ends with the lease.
-     * @param {(signal: AbortSignal) => Promise<void>} work @param {AbortSignal} signal
+     * Run `work` while holding the lock. Rejects with an AbortError when `signal` ends the wait, or when the lock was lost.
+     * @param {string} name @param {{signal?: AbortSignal, steal?: boolean}} options @param {() => Promise<void>} work
      */
-    async hold(work, signal) {
-        while (!signal.aborted) {
-            if (await this.#take(signal)) await this.#held(work, signal);
-            else await this.#alarm.sleep(RENEW_S, signal);
-        }
-    }
-
-    /** @param {(signal: AbortSignal) => Promise<void>} work @param {AbortSignal} signal */
-    async #held(work, signal) {
-        const term = new AbortController();
-        const end = () => term.abort();
-        signal.addEventListener("abort", end, { once: true });
+    async request(name, { signal, steal = false }, work) {
+        const lease = new Lease(this.#storage, `dchat.lease.${name}`);
+        const done = new AbortController();
+        const free = () => lease.release();
+        addEventListener("pagehide", free, { signal: done.signal });
+        // Another tab let go, or took it.
+        addEventListener("storage", () => this.#alarm.check(), { signal: done.signal });
         try {
-            await Promise.race([work(term.signal), this.#renew(term.signal)]);
+            await this.#take(lease, steal, signal);
+            await Promise.race([work(), this.#lost(lease, done.signal)]);
         } finally {
-            signal.removeEventListener("abort", end);
-            end();
-            if (this.#holder() === this.#me) this.#storage.removeItem(this.#key);
+            done.abort();
+            free();
         }
     }
 
-    /** Resolves when the lease is lost. @param {AbortSignal} signal */
-    async #renew(signal) {
-        while (!signal.aborted && this.#holder() === this.#me) {
-            this.#write();
-            await this.#alarm.sleep(RENEW_S, signal);
+    /** @param {Lease} lease @param {boolean} steal @param {AbortSignal} [signal] */
+    async #take(lease, steal, signal) {
+        for (;;) {
+            if (!steal) await this.#until(() => lease.isFree, signal);
+            if (signal?.aborted) throw new DOMException("the wait was given up", "AbortError");
+            lease.write();
+            await this.#alarm.sleep(SETTLE_S * (1 + Math.random()), signal);
+            if (lease.isMine && !signal?.aborted) return;
+            steal = false;
         }
     }
 
-    /** @param {AbortSignal} signal */
-    async #take(signal) {
-        const holder = this.#holder();
-        if (holder !== null && holder !== this.#me) return false;
-        this.#write();
-        await this.#alarm.sleep(SETTLE_S * (1 + Math.random()), signal);
-        return !signal.aborted && this.#holder() === this.#me;
+    /** @param {Lease} lease @param {AbortSignal} done */
+    async #lost(lease, done) {
+        while (lease.isMine) {
+            lease.write();
+            await this.#until(() => !lease.isMine, done, RENEW_S);
+            if (done.aborted) return;
+        }
+        throw new DOMException("another tab took the lock", "AbortError");
     }
 
-    #write() {
+    /**
+     * Wait until `is` is true, for `seconds` at most, looking now and then and whenever anything wakes the page.
+     * @param {() => boolean} is @param {AbortSignal} [signal]
+     */
+    async #until(is, signal, seconds = Infinity) {
+        const end = this.#alarm.now + seconds;
+        while (!is() && !signal?.aborted && this.#alarm.now < end) {
+            const look = this.#alarm.now + LOOK_S;
+            await this.#alarm.until(() => (is() ? 0 : look), signal);
+        }
+    }
+}
+
+/** One note: who, until when. */
+class Lease {
+    #storage;
+    #key;
+    #me = newKey();
+
+    /** @param {Storage} storage @param {string} key */
+    constructor(storage, key) {
+        this.#storage = storage;
+        this.#key = key;
+    }
+
+    get isFree() {
+        return this.#holder() === null;
+    }
+
+    get isMine() {
+        return this.#holder() === this.#me;
+    }
+
+    write() {
         this.#storage.setItem(this.#key, JSON.stringify({ holder: this.#me, until: Date.now() + TERM_MS }));
+    }
+
+    release() {
+        if (this.isMine) this.#storage.removeItem(this.#key);
     }
 
     #holder() {

@@ -4,7 +4,6 @@
  */
 
 import { deliver } from "./deliver.js";
-import { Lease } from "./lease.js";
 import { Outbox } from "./outbox.js";
 import { Postbox } from "./postbox.js";
 
@@ -18,7 +17,6 @@ export class Sending {
     #tabs;
     #alarm;
     #clock;
-    #lease;
     #another;
     /** The outbox, while this tab is the one that sends. @type {Outbox | null} */
     #outbox = null;
@@ -41,7 +39,6 @@ export class Sending {
         this.#clock = clock;
         this.#another = another;
         this.postbox = new Postbox(storage, chat.me.username);
-        this.#lease = new Lease(storage, chat.me.username, alarm);
     }
 
     /** Show what is there, and take up what other tabs write. @param {AbortSignal} signal */
@@ -52,9 +49,25 @@ export class Sending {
         this.collect();
     }
 
-    /** Send what is there and what comes, until `signal` is aborted; only one tab does. @param {AbortSignal} signal */
-    run(signal) {
-        return this.#tabs.shared ? this.#send(signal) : this.#lease.hold((held) => this.#send(held), signal);
+    /** Send what is there and what comes, until `signal` is aborted; for the tab that owns the work. @param {AbortSignal} signal */
+    async run(signal) {
+        const outbox = new Outbox();
+        this.#outbox = outbox;
+        this.collect();
+        try {
+            await deliver({
+                ...{ connection: this.#connection, outbox, alarm: this.#alarm, clock: this.#clock, signal },
+                settled: (outcome) => this.#settled(outcome),
+                changed: () => {
+                    const keys = outbox.inFlight.map((entry) => entry.clientId);
+                    this.sends(keys);
+                    this.#tabs.tell({ kind: "sends", keys });
+                },
+            });
+        } finally {
+            // The next one may have begun while this one waited for its last answer.
+            if (this.#outbox === outbox) this.#outbox = null;
+        }
     }
 
     /** Something is to be sent, or being sent. */
@@ -100,27 +113,6 @@ export class Sending {
     noted(note) {
         if (note.kind === "sends") this.sends(note.keys);
         else if (note.kind === "stored") this.#stored(note.key, note.message);
-    }
-
-    /** @param {AbortSignal} signal */
-    async #send(signal) {
-        const outbox = new Outbox();
-        this.#outbox = outbox;
-        this.collect();
-        try {
-            await deliver({
-                ...{ connection: this.#connection, outbox, alarm: this.#alarm, clock: this.#clock, signal },
-                settled: (outcome) => this.#settled(outcome),
-                changed: () => {
-                    const keys = outbox.inFlight.map((entry) => entry.clientId);
-                    this.sends(keys);
-                    this.#tabs.tell({ kind: "sends", keys });
-                },
-            });
-        } finally {
-            // The next one may have begun while this one waited for its last answer.
-            if (this.#outbox === outbox) this.#outbox = null;
-        }
     }
 
     /** @param {import("./outbox.js").Outcome} outcome */

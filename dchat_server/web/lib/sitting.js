@@ -10,6 +10,7 @@ import { Chat } from "./chat.js";
 import { Alarm, monotonic } from "./clock.js";
 import { ChatError, asChatError } from "./errors.js";
 import { follow, takeAll } from "./follow.js";
+import { LeaseLocks } from "./lease.js";
 import { Mending } from "./mending.js";
 import { Pages } from "./pages.js";
 import { Bookmark, UNKNOWN_EPOCH } from "./position.js";
@@ -47,7 +48,7 @@ export class Sitting {
      * @param {import("./connection.js").Connection} what.connection
      * @param {Record<string, any>} what.me the account
      * @param {Storage} what.storage
-     * @param {LockManager | null} what.locks
+     * @param {LockManager | null} what.locks null where the browser has none
      * @param {string} what.place tells this server from others the browser knows
      * @param {(changes: import("./chat.js").Changes) => void} what.changed
      * @param {(said: import("./chat.js").Said) => void} what.said
@@ -58,7 +59,9 @@ export class Sitting {
         this.#ended = ended;
         this.alarm = new Alarm(this.#clock);
         this.chat = new Chat(me, changed, said);
-        this.tabs = new Tabs({ name: `dchat:${place}:${me.username}`, locks, alarm: this.alarm, clock: this.#clock });
+        const name = `dchat:${place}:${me.username}`;
+        const found = locks ?? new LeaseLocks(storage, this.alarm);
+        this.tabs = new Tabs({ name, locks: found, alarm: this.alarm, clock: this.#clock });
         this.pages = new Pages(connection, this.#end.signal, (room) => this.chat.touched(room));
         const { chat, pages, alarm, tabs } = this;
         const another = () => this.#finish(null);

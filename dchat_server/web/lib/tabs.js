@@ -21,8 +21,9 @@
  * *Time.* Timers of a hidden tab fire once a second, later once a minute; messages are not held back. So tabs in sight
  * tick while they wait for something, and any message has the owner look at its deadlines.
  *
- * On pages without Web Locks (plain HTTP from another machine is no secure context) every tab owns work of its own, a
- * stream each; a lease in the storage (lease.js) sees to it that only one sends at a time.
+ * On pages without Web Locks (plain HTTP from another machine is no secure context) a note in the storage stands in for
+ * the lock, see lease.js. It matters there, too: a browser opens six connections to such a server and no more, so tabs with
+ * a stream each would soon leave none for anything else.
  */
 
 import { Alarm, monotonic } from "./clock.js";
@@ -43,6 +44,8 @@ const TICK_S = 2;
  * @property {(note: any) => void} note something that any tab tells the others
  * @property {() => boolean} busy whether this tab waits for something that the owner does
  */
+
+/** @typedef {Pick<LockManager, "request"> | import("./lease.js").LeaseLocks} Locks */
 
 export class Tabs {
     /** Whether this tab does the work. */
@@ -66,19 +69,14 @@ export class Tabs {
     #turn = new AbortController();
 
     /**
-     * `name` tells the tabs of one person at one server. `locks` null: every tab for itself.
-     * @param {{name: string, locks?: LockManager | null, alarm?: Alarm, clock?: () => number}} options
+     * `name` tells the tabs of one person at one server; `locks` is what they compete by.
+     * @param {{name: string, locks: Locks, alarm?: Alarm, clock?: () => number}} options
      */
-    constructor({ name, locks = navigator.locks ?? null, alarm = new Alarm(), clock = monotonic }) {
+    constructor({ name, locks, alarm = new Alarm(), clock = monotonic }) {
         this.#name = name;
         this.#locks = locks;
         this.#alarm = alarm;
         this.#clock = clock;
-    }
-
-    /** Whether the tabs share one stream. */
-    get shared() {
-        return this.#locks !== null;
     }
 
     /** Listen to the other tabs. @param {Holder} holder @param {AbortSignal} signal ends everything */
@@ -96,11 +94,6 @@ export class Tabs {
     /** Compete for the work until `signal` is aborted. */
     async run(/** @type {AbortSignal} */ signal) {
         const holder = /** @type {Holder} */ (this.#holder);
-        if (this.#locks === null) {
-            this.isOwner = true;
-            await holder.own(signal);
-            return;
-        }
         signal.addEventListener("abort", () => this.#turn.abort());
         this.#heardAt = this.#clock();
         this.#post({ kind: "ask" });
@@ -108,13 +101,12 @@ export class Tabs {
         void this.#tick(signal, holder);
         while (!signal.aborted) {
             await this.#alarm.until(() => (this.#frozen ? null : 0), signal);
-            if (!signal.aborted) await this.#compete(this.#locks, holder);
+            if (!signal.aborted) await this.#compete(holder);
         }
     }
 
     /** Tell the other tabs what came, in order; they make of it what this one does. For the owner. @param {any} word */
     say(word) {
-        if (this.#locks === null) return;
         this.#number += 1;
         this.#post({ kind: "word", term: this.#term, number: this.#number, word });
     }
@@ -137,15 +129,15 @@ export class Tabs {
         this.#turn.abort();
     }
 
-    /** @param {LockManager} locks @param {Holder} holder */
-    async #compete(locks, holder) {
+    /** @param {Holder} holder */
+    async #compete(holder) {
         const turn = new AbortController();
         this.#turn = turn;
         const options = this.#steal ? { steal: true } : { signal: turn.signal };
         this.#steal = false;
         let reign = Promise.resolve();
         try {
-            await locks.request(this.#name, options, () => (reign = this.#reign(holder, turn.signal)));
+            await this.#locks.request(this.#name, options, () => (reign = this.#reign(holder, turn.signal)));
         } catch (error) {
             // Somebody stole the lock, or this wait for it was given up.
             if (!(error instanceof DOMException && error.name === "AbortError")) throw error;
