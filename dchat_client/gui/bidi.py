@@ -18,6 +18,8 @@ from functools import lru_cache
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]")
 _STRONG_RIGHT = ("R", "AL")
 _NEUTRAL = ("WS", "ON", "B", "S", "CS", "ES", "ET", "BN", "NSM")
+_LONGEST_LINE = 500
+"""Characters of a line that are looked at; there is no screen that wide."""
 _FORMS = ("isolated", "final", "initial", "medial")
 _TATWEEL = "\u0640"
 
@@ -177,7 +179,7 @@ def _marks_behind(text: str, order: Sequence[int]) -> list[int]:
 
 def _most(text: str, start: int, fits: Callable[[str], bool]) -> int:
     """Return the end of the longest piece from `start` that fits; one character at least."""
-    low, high = start + 1, len(text)
+    low, high = start + 1, min(len(text), start + _LONGEST_LINE)
     while low < high:
         middle = (low + high + 1) // 2
         if fits(text[start:middle]):

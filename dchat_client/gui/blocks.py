@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
-from itertools import groupby
+from itertools import groupby, islice
 
 from dchat_client.commands import action_in
 from dchat_client.deeds import deed
@@ -26,6 +26,10 @@ from dchat_client.transcript import Line, Sending, Transcript
 
 GROUP_S = 300
 """Messages of one person that follow each other sooner than this share one head."""
+MOST_MARKS = 60
+"""Links, names and codes that are marked in one line of a message; each costs Tk as much as a line of text."""
+LONG_LINES, LONG_CHARS = 60, 4000
+"""A longer message is shown with its first two thirds of that, until somebody asks for all of it."""
 _QUOTE_COLUMNS = 90
 _LINK = re.compile(r"https?://[^\s<>\"'`]+[^\s<>\"'`.,;:!?)\]}]")
 _MARKS = re.compile(f"(?P<link>{_LINK.pattern})|(?P<code>`[^`\n]+`)|(?P<mention>{MENTION.pattern})")
@@ -66,6 +70,7 @@ class Composer:
         """
         self._me, self._names, self._colours, self._drawn, self._fits = me, names, colours, drawn, fits
         self._kept: dict[str, _Kept] = {}
+        self._unfolded: set[str] = set()
         self._flow = 0
 
     def reflow(self) -> bool:
@@ -101,10 +106,22 @@ class Composer:
         self._kept = kept
         return found
 
+    def is_folded(self, line: Line) -> bool:
+        """Tell whether only the beginning of a message is shown."""
+        is_long = len(line.text) > LONG_CHARS or line.text.count("\n") > LONG_LINES
+        return is_long and not line.deleted and _key(line) not in self._unfolded
+
+    def unfold(self, line: Line) -> None:
+        """Show all of a message from now on."""
+        self._unfolded.add(_key(line))
+        self._kept.pop(_key(line), None)
+
     def quote(self, line: Line) -> str:
         """Return a message's beginning on one line, to know it by."""
         words = (
-            "deleted" if line.deleted else fit(" ".join(clean(line.text.replace("\n", " ")).split()), _QUOTE_COLUMNS)
+            "deleted"
+            if line.deleted
+            else fit(" ".join(clean(line.text[:1000].replace("\n", " ")).split()), _QUOTE_COLUMNS)
         )
         text = self._drawn(f"{self._name(line.sender)}: {words}")
         if self._fits is None or not needs_turning(text):
@@ -141,7 +158,11 @@ class Composer:
         elif action is not None:
             yield from self._tagged(f"{self._name(line.sender)} {clean(action)}", "body", "action", *look, *ground)
         else:
-            yield from self._text(clean_lines(line.text), look, ground)
+            lines, is_whole = self._shown(line)
+            yield from self._text(lines, look, ground)
+            if not is_whole:
+                yield "\n", ("body", *ground)
+                yield f"Show all of it ({len(line.text)} characters)", ("body", "act", "unfold", *ground)
         if line.edited:
             yield "  (edited)", ("body", "mark", *ground)
         if line.sending is Sending.PENDING:
@@ -153,6 +174,12 @@ class Composer:
             yield "  ", ("body",)
             yield "Take back", ("body", "act", "cancel")
             yield "\n", ("body",)
+
+    def _shown(self, line: Line) -> tuple[list[str], bool]:
+        """Return the lines of a message that are shown, and whether that is all of it."""
+        if not self.is_folded(line):
+            return clean_lines(line.text), True
+        return clean_lines(line.text[: LONG_CHARS * 2 // 3])[: LONG_LINES * 2 // 3], False
 
     def _text(self, lines: list[str], look: tuple[str, ...], ground: tuple[str, ...]) -> Iterator[Piece]:
         """Yield lines of text; those between two that begin with ``` are code, as they stand."""
@@ -185,7 +212,7 @@ class Composer:
 
     def _marked(self, text: str, look: tuple[str, ...], ground: tuple[str, ...]) -> Iterator[Piece]:
         at = 0
-        for found in _MARKS.finditer(text):
+        for found in islice(_MARKS.finditer(text), MOST_MARKS):
             yield from self._tagged(text[at : found.start()], "body", *look, *ground)
             at = found.end()
             if found.lastgroup == "link" or found["link"]:

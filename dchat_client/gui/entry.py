@@ -46,6 +46,8 @@ class Entry(ttk.Frame):
         self._frame.pack(side="bottom", fill="x")
         self.text.pack(fill="x", expand=True)
         self.suggestions = Suggestions(self, theme, self._take)
+        # Our own keys, Ctrl-K for one, before those that a Text has for everything.
+        self.text.bindtags((str(self.text), "all", "Text", str(self.winfo_toplevel())))
         self._bind()
         theme.follow(self._coloured)
 
@@ -132,9 +134,10 @@ class Entry(ttk.Frame):
             return "break"
         found = self._completion(asked=True)
         if found is None:
-            if self.value.strip():
-                return "break"
-            return None  # an empty input: Tab goes to the next part of the window, as it does everywhere
+            following = self.text.tk_focusNext()
+            if not self.value.strip() and following is not None:
+                following.focus_set()  # as Tab does everywhere else
+            return "break"
         self._begin_of_completion(found)
         if len(found.options) == 1:
             self._take(found.options[0].text)

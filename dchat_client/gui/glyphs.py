@@ -13,6 +13,7 @@ import ctypes.util
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 from dchat_client.gui.bidi import turned_line
 
@@ -35,13 +36,15 @@ Drawn = Callable[[str], str]
 """Cleaned text → what to give to Tk."""
 
 
-def runs(text: str) -> Iterator[tuple[str, bool]]:
-    """Yield `text` in pieces, True with those that are pictures and want a font of pictures."""
+def runs(text: str, most: int = 200) -> Iterator[tuple[str, bool]]:
+    """Yield `text` in pieces, True with those that are pictures and want a font of pictures; after `most` of them
+    the rest as one piece, as if there were none.
+    """
     if text.isascii():
         yield text, False
         return
     at = 0
-    for found in _PICTURES.finditer(text):
+    for found in islice(_PICTURES.finditer(text), most):
         if found.start() > at:
             yield text[at : found.start()], False
         yield found[0], True

@@ -116,6 +116,7 @@ class MessageActs:
             "retry": lambda: page.network.tell(lambda engine: engine.retry(line.client_id or "")),
             "cancel": lambda: page.network.tell(lambda engine: engine.cancel(line.client_id or "")),
             "react": lambda: self._react_freely(name, line) if not rest else self._react(name, line, rest),
+            "unfold": lambda: page.view.unfold(line),
             "quote": lambda: page.view.go_to(line.reply_to or 0),
             "link": lambda: webbrowser.open(rest),
         }
@@ -133,7 +134,8 @@ class MessageActs:
     def _deeds(self, line: Line) -> list[str]:
         room, chat = self.page.room, self.page.chat
         may_delete = bool(chat.user.get("admin")) or (room is not None and room.role in ("owner", "moderator"))
-        return deeds(line, is_own=line.sender == chat.me, may_delete=may_delete)
+        found = deeds(line, is_own=line.sender == chat.me, may_delete=may_delete)
+        return ["unfold", *found] if self.page.view.is_folded(line) else found
 
     def _delete(self, name: str, line: Line) -> None:
         confirm(

@@ -34,6 +34,7 @@ def deeds(line: Line, *, is_own: bool, may_delete: bool) -> list[str]:
 
 
 _WORDS = {
+    "unfold": ("Show all of it", ""),
     "reply": ("Reply", "R"),
     "react": ("React", "+"),
     "copy": ("Copy text", "C"),

@@ -168,6 +168,16 @@ class TranscriptView(ttk.Frame):
         """Return the beginning of a message, to know it by."""
         return self._composer.quote(line) if self._composer is not None else ""
 
+    def is_folded(self, line: Line) -> bool:
+        """Tell whether only the beginning of a message is shown."""
+        return self._composer is not None and self._composer.is_folded(line)
+
+    def unfold(self, line: Line) -> None:
+        """Show all of a message."""
+        if self._composer is not None:
+            self._composer.unfold(line)
+            self._draw_stretch()
+
     def go_to(self, seq: int) -> bool:
         """Choose the message of that seq and bring it into view. False when the transcript does not have it."""
         if self._stretch is None or not self._stretch.reach(seq):
@@ -340,7 +350,7 @@ class TranscriptView(ttk.Frame):
                 link = self.text.tag_prevrange(tag, f"{index} + 1 indices")
                 if link:
                     self._on_press(f"link:{self.text.get(*link)}", line)
-            elif tag in ("retry", "cancel", "quote") or tag.startswith("react:"):
+            elif tag in ("retry", "cancel", "quote", "unfold") or tag.startswith("react:"):
                 self._on_press(tag, line)
 
     def _menu_at(self, event: tkinter.Event[tkinter.Text]) -> str:

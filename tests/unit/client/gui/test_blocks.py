@@ -206,3 +206,22 @@ def test_when_lines_get_longer_only_turned_ones_are_made_anew() -> None:
     assert by.reflow()
     after = by.blocks(mixed, mixed.lines, TODAY)
     assert [new is old for new, old in zip(after[1:], before[1:], strict=True)] == [True, False]
+
+
+def test_a_long_message_is_folded_until_somebody_wants_all_of_it() -> None:
+    found = transcript(said(1, "bob", "line\n" * 500), said(2, "bob", "x" * 16_000), said(3, "bob", "short"))
+    by = composer()
+    lines, letters, short = shown(found, by)[1:]
+    assert words(lines).count("line") < 60
+    assert words(letters).count("x") < 4000
+    assert "unfold" in tags(lines, "Show all of it")
+    assert not any("unfold" in tags for _, tags in short.pieces)
+    by.unfold(found.lines[0])
+    assert words(shown(found, by)[1]).count("line") == 500
+
+
+def test_a_message_made_of_marks_does_not_become_thousands_of_pieces() -> None:
+    for text in ("@a " * 1200, "`x` " * 900, "a😀" * 1900, "http://a " * 400):
+        block = shown(transcript(said(1, "bob", text)))[1]
+        assert len(block.pieces) < 500, text[:6]
+        assert words(block).count(text[:2]) > 300

@@ -176,3 +176,22 @@ def test_pasting_takes_the_text_with_plain_line_ends(writing: Writing) -> None:
     writing.root.clipboard_append("one\r\ntwo 😀")
     writing.press("<<Paste>>")
     assert writing.value == "one\ntwo 😀"
+
+
+def test_a_key_of_the_window_changes_nothing_in_what_is_written(writing: Writing) -> None:
+    gone: list[str] = []
+    writing.root.bind_all("<Control-k>", lambda _: gone.append("k") or "break")  # type: ignore[func-returns-value]
+    writing.write("hello")
+    writing.entry.text.mark_set("insert", "1.2")
+    writing.press("<Control-k>")
+    assert gone == ["k"]
+    assert writing.value == "hello"
+
+
+def test_tab_in_an_empty_input_goes_on_and_writes_nothing(writing: Writing) -> None:
+    other = tkinter.Entry(writing.root)
+    other.pack()
+    writing.root.update()
+    writing.press("<Tab>")
+    assert writing.value == ""
+    assert writing.root.focus_get() is not writing.entry.text
