@@ -15,7 +15,7 @@ bookmark.py    a reader's place, kept in a file  unsent.py    own messages, kept
 kept.py        drafts, levels, sent texts of a person
 entrance.py    finding a server, signing in, making an account: for a face's first screen
 search.py      finding messages, thread.py what answers one: asked of the server, or read back from pages
-exported.py    a room in a file                  imports/     what was said in Slack, on IRC, in such a file, as messages
+exported.py    a room in a file                  imports/     what was said in Slack, on IRC, in such a file
 errors.py      what can go wrong, in words
 terminal.py    other people's text made safe to print, colours, widths
 deeds.py       what somebody did in a room, in words

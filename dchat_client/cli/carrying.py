@@ -75,7 +75,13 @@ class Run:
             first, last = first or said.when, said.when or last
             progress.show(cargo.source.done, cargo.source.total, f"{messages} messages of {clean(cargo.name)}")
         self._remark(cargo)
-        return [cargo.name, cargo.room, *map(str, (messages, replies, files, cargo.source.left_out)), first, last]
+        return [
+            cargo.name,
+            cargo.room,
+            *map(str, (messages, replies, files, cargo.source.left_out)),
+            first[:10],
+            last[:10],
+        ]
 
     def _tell(self, rows: list[list[str]]) -> None:
         write_table(self._face, ["FROM", "ROOM", "MESSAGES", "REPLIES", "FILES", "LEFT OUT", "FIRST", "LAST"], rows)

@@ -219,7 +219,8 @@ def _channels(face: Face, export: SlackExport, wanted: Sequence[str]) -> Iterato
         taken.add(room)
         yield Cargo(each.name, SlackChannel(export, each), room, kind, each.topic, bool(chosen))
     if direct:
-        face.say(f"{direct} direct conversations were left out; --room names those to bring.")
+        count = "1 direct conversation was" if direct == 1 else f"{direct} direct conversations were"
+        face.say(f"{count} left out; --room names those to bring.")
 
 
 def _free_name(name: str, taken: set[str]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -183,8 +184,9 @@ class SlackChannel:
 
 
 def room_name(name: str) -> str:
-    """Return the name a room gets that was called `name`: what a room's name may not hold becomes a dash."""
-    return re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("._-")[:32] or "room"
+    """Return the name a room gets that was called `name`: without accents, and a dash for what it may not hold."""
+    bare = "".join(char for char in unicodedata.normalize("NFKD", name.casefold()) if not unicodedata.combining(char))
+    return re.sub(r"[^a-z0-9._-]+", "-", bare).strip("._-")[:32] or "room"
 
 
 def _elements(raw: bytes, name: str) -> Iterator[dict[str, Any]]:

@@ -50,7 +50,14 @@ def test_conversations_say_who_could_see_them(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "room"),
-    [("general", "general"), ("Große Runde!", "gro-e-runde"), ("日本", "room"), ("a" * 80, "a" * 32), ("../../x", "x")],
+    [
+        ("general", "general"),
+        ("Große Runde!", "grosse-runde"),
+        ("日本", "room"),
+        ("Crème brûlée", "creme-brulee"),
+        ("a" * 80, "a" * 32),
+        ("../../x", "x"),
+    ],
 )
 def test_a_channels_name_becomes_one_a_room_may_have(name: str, room: str) -> None:
     assert room_name(name) == room
