@@ -36,7 +36,7 @@ def run(face: Face, room: str | None = None) -> int:
     from dchat_client.tui.prefs import read_settings
     from dchat_client.unsent import UnsentFiles
 
-    if not (sys.stdin.isatty() and sys.stderr.isatty()) or os.environ.get("TERM") == "dumb":
+    if not _is_seen():
         face.error("dchat tui needs a terminal that can be drawn on.", "dchat tail shows messages line by line.")
         return 2
     if not os.environ.get("NO_COLOR"):
@@ -66,3 +66,8 @@ def run(face: Face, room: str | None = None) -> int:
     if failed:
         face.say(f"{len(failed)} that failed {'is' if len(failed) == 1 else 'are'} kept, too.")
     return app.return_code if code is None and app.return_code is not None else code or 0
+
+
+def _is_seen() -> bool:
+    """A person looks on, at a terminal that can be drawn on. Textual draws on standard error."""
+    return sys.stdin.isatty() and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"

@@ -168,15 +168,20 @@ class ChatApp(App[int], inherit_bindings=False):
             if wanted is not None and wanted not in self.chat.rooms:
                 self.ask(self.orders.join(wanted))
                 return
-            self.open_room(wanted or self._room_to_begin_with())
+            if wanted is not None:
+                self.open_room(wanted)
+            else:
+                self.open_first_room()
         elif self.room is None or self.room not in self.chat.rooms:
-            self.open_room(self._room_to_begin_with())
+            self.open_first_room()
 
-    def _room_to_begin_with(self) -> str | None:
-        if self.kept.room in self.chat.rooms:
-            return self.kept.room
+    def open_first_room(self) -> None:
+        """Open the room that was open last, else one with something unread, else any."""
         rooms = self.chat.ordered()
-        return next((room.name for room in rooms if room.unread), rooms[0].name if rooms else None)
+        if self.kept.room in self.chat.rooms:
+            self.open_room(self.kept.room)
+        else:
+            self.open_room(next((room.name for room in rooms if room.unread), rooms[0].name if rooms else None))
 
     # The open room
 

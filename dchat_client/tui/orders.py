@@ -54,6 +54,8 @@ class Orders:
         """Go into a room and open it."""
         if room in self._app.chat.rooms or await self._app.engine.join(room):
             self._app.open_room(room)
+        elif self._app.room is None:
+            self._app.open_first_room()
 
     async def write_to(self, user: str, text: str = "") -> None:
         """Open the conversation with one person, and say something in it."""

@@ -22,6 +22,7 @@ from dchat_client.unsent import UnsentFiles
 from dchat_client.updates import (
     Asked,
     Dropped,
+    Failed,
     Happened,
     Marked,
     MembersAre,
@@ -131,6 +132,9 @@ class FakeEngine:
 
     async def join(self, room: str) -> bool:
         self.asked.append(("join", room))
+        if room == "nowhere":
+            self.tell(Failed(f"Room {room} was not joined", Refused("there is no such room", code="room_not_found")))
+            return False
         self.tell(RoomIs({"room": room, "kind": "public", "joined": True, "members": 1}))
         return True
 

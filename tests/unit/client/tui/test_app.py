@@ -14,6 +14,7 @@ from dchat_client.tui.app import ChatApp
 from dchat_client.tui.prefs import Settings
 from dchat_client.unsent import UnsentFiles
 from dchat_client.updates import Failed, Missed, StatusIs, Synced
+from tests.harness.processes import eventually
 from tests.unit.client.tui.stage import message, room_row, stage
 
 LOBBY = {"lobby": [message(seq) for seq in range(1, 4)]}
@@ -49,6 +50,8 @@ async def test_the_room_to_begin_with_is_the_named_one_else_the_last_one_else_on
     async with stage(tmp_path, rooms=ROOMS, room="garden") as there:
         await there.was_asked("join", "garden")
         await there.shows("▌garden")
+    async with stage(tmp_path, rooms=ROOMS, room="nowhere") as there:
+        await there.shows("Room nowhere was not joined", "▌")
 
 
 async def test_a_room_is_found_by_some_of_its_letters(tmp_path: Path) -> None:
@@ -97,9 +100,11 @@ async def test_what_is_written_is_shown_at_once_then_as_sent_or_failed(tmp_path:
         await there.write("hello")
         await there.press("enter")
         await there.shows("…   ada        hello", "1 not sent yet")
+        assert "hello" in (tmp_path / "unsent.json").read_text(), "kept at once, for the program may be killed"
         there.engine.store(there.engine.waiting[0])
         screen = await there.shows_not("not sent yet")
         assert screen.count("hello") == 1
+        assert "hello" not in (tmp_path / "unsent.json").read_text()
         await there.write("again")
         await there.press("enter")
         await there.shows("…   ada        again")
@@ -320,3 +325,27 @@ async def test_without_colours_the_screen_has_none(tmp_path: Path, monkeypatch: 
                 if style is not None:
                     assert style.color is None or style.color.is_default, (segment, strip.text)
                     assert style.bgcolor is None or style.bgcolor.is_default, (segment, strip.text)
+
+
+async def test_what_calls_one_rings_and_runs_the_command_unless_one_sees_it(tmp_path: Path) -> None:
+    settings = Settings(command=f"echo $DCHAT_ROOM $DCHAT_SEQ $DCHAT_WHY >> {tmp_path}/ran")
+    rooms = [*ROOMS, room_row("dm-1", kind="dm", users=["ada", "bob"])]
+    async with stage(tmp_path, rooms=rooms, room="lobby", pages=LOBBY, settings=settings) as there:
+        await there.shows("message 3")
+        rung: list[None] = []
+        there.app.bell = lambda: rung.append(None)  # type: ignore[method-assign]
+        there.happened(message(4, "@ada in sight"))
+        there.happened(message(10, "nothing much", room="dev"))
+        there.happened(message(11, "@ada and @ada", room="dev"))
+        there.happened(message(12, "hi", room="dm-1"))
+        there.app.kept.set_level("quiet", "none")
+        there.happened(message(13, "@ada but muted", room="quiet"))
+        there.happened(message(14, "@ada says oneself", room="dev", sender="ada"))
+        ran = tmp_path / "ran"
+        await eventually(lambda: ran.exists() and len(ran.read_text().splitlines()) == 2, "the command ran for both")
+        assert sorted(ran.read_text().splitlines()) == ["dev 11 mention", "dm-1 12 dm"]
+        assert len(rung) == 1, "what comes together rings once"
+        there.app.attention.go_away()
+        there.happened(message(5, "@ada nobody looks"))
+        await eventually(lambda: len(ran.read_text().splitlines()) == 3, "the command ran again")
+        await there.shows("@ada nobody looks")

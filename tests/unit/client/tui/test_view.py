@@ -68,6 +68,20 @@ async def test_an_edit_above_and_another_width_move_nothing(tmp_path: Path) -> N
         assert shown(there) == before
 
 
+async def test_the_middle_of_a_long_message_stays_where_it_is_too(tmp_path: Path) -> None:
+    pages = {"lobby": [message(seq, "\n".join(f"{seq} row {row}" for row in range(7))) for seq in range(1, 101)]}
+    async with stage(tmp_path, rooms=lobby(), pages=pages) as there:
+        await there.shows("100 row 6")
+        there.app.view._scroll(there.app.view.scroll_offset.y - 100)
+        await there.pilot.pause()
+        before = [row[30:60] for row in there.screen.splitlines()[1:20]]
+        assert " row 0" not in before[0]
+        edit = {"type": "edit", "room": "lobby", "seq": 101, "epoch": 1, "sender": "bob", "target": 3}
+        there.happened({**edit, "text": "shorter"})
+        await there.pilot.pause(0.1)
+        assert [row[30:60] for row in there.screen.splitlines()[1:20]] == before
+
+
 async def test_what_comes_while_one_reads_back_is_counted_and_a_key_goes_there(tmp_path: Path) -> None:
     async with stage(tmp_path, rooms=lobby(), pages=LONG) as there:
         await there.shows("message 500")
