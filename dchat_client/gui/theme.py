@@ -246,6 +246,8 @@ def _colour_clam(style: ttk.Style, palette: Palette) -> None:
     style.configure("Accent.TButton", background=palette.accent, foreground=palette.on_accent)
     style.map("Accent.TButton", background=[("disabled", palette.raised)], foreground=[("disabled", palette.dim)])
     style.map("TEntry", bordercolor=[("focus", palette.accent)], lightcolor=[("focus", palette.accent)])
+    style.configure("TScrollbar", background=palette.line, bordercolor=palette.ground)
+    style.map("TScrollbar", background=[("active", palette.dim), ("disabled", palette.ground)])
     style.map("TCheckbutton", background=[("active", palette.ground)])
 
 

@@ -29,7 +29,7 @@ from dchat_client.terminal import clean
 
 SLICE_S = 0.008
 """How long letters are taken before Tk gets its turn again."""
-REST_MS = 25
+REST_MS = 40
 """The pause when the mailbox was empty."""
 BUSY_DRAW_S = 0.1
 """While letters keep coming, the page is drawn that often."""

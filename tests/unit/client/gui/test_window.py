@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 import tkinter
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +16,7 @@ from typing import Any
 import pytest
 
 from dchat_client.config import Folders, Profile, save_profile
+from dchat_client.gui.notify import Notifier
 from dchat_client.gui.preferences import Preferences
 from dchat_client.gui.window import Window
 from dchat_client.kept import Kept
@@ -284,3 +287,32 @@ def test_without_the_theme_package_the_window_works_as_well(
     opened.window.root.update()
     assert isinstance(opened.window.root, tkinter.Tk)
     opened.close()
+
+
+def test_the_desktop_is_told_of_a_mention_only_when_nobody_looks_on(
+    opened: Opened, server: FakeServer, tmp_path: Path
+) -> None:
+    page = opened.window.page
+    assert page is not None
+    told = tmp_path / "told"
+    page._notifier = Notifier({"DCHAT_NOTIFY": f'cat >> "{told}"', "PATH": "/usr/bin:/bin"})
+    now = datetime.now(UTC).isoformat()
+    page.focused(True)
+    server.say("lobby", "@ada seen", ts=now)
+    opened.until(lambda: "@ada seen" in opened.words, "it is there")
+    page.focused(False)
+    server.say("lobby", "nobody in particular", ts=now)
+    server.say("lobby", "@ada unseen", ts=now)
+    opened.until(lambda: told.exists() and "\n" in told.read_text(), "the desktop was told")
+    assert [json.loads(row)["text"] for row in told.read_text().splitlines()] == ["@ada unseen"]
+    assert page.transcript is not None
+    assert page.transcript.unread_after is not None, "the line that says new stands above what nobody saw"
+
+
+def test_what_is_written_while_the_list_of_rooms_has_the_keyboard_goes_to_the_input(opened: Opened) -> None:
+    page = opened.window.page
+    assert page is not None
+    page.rooms.tree.focus_force()
+    opened.window.root.update()
+    page.rooms.tree.event_generate("<Key>", keysym="h")
+    opened.until(lambda: page.entry.value == "h", "it is in the input")
