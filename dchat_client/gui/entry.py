@@ -293,4 +293,6 @@ class Entry(ttk.Frame):
         )
         self.text.tag_configure("emoji", font=fonts["emoji"])
         self._hint.configure(font=fonts["body"], background=palette.ground, foreground=palette.dim)
+        self._show_hint()
+        self._fit()
         self._framed(focused=self.text.focus_get() is self.text)

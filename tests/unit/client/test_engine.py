@@ -273,3 +273,15 @@ async def test_a_face_that_is_slow_is_waited_for(server: FakeServer) -> None:
         running.cancel()
         with suppress(asyncio.CancelledError):
             await running
+
+
+async def test_words_are_found_also_where_the_server_cannot_search(server: FakeServer) -> None:
+    for number in range(300):
+        server.say("lobby", f"a needle, {number}" if number % 100 == 0 else f"hay {number}")
+    async with face_at(server) as face:
+        found, is_all = await face.engine.search("lobby", "Needle a")
+        assert [row["text"] for row in found] == ["a needle, 200", "a needle, 100", "a needle, 0"]
+        assert is_all
+        assert await face.engine.search("lobby", "thimble") == ([], True)
+        assert await face.engine.search("no-such-room", "x") == ([], False)
+        assert face.failures() == ["Nothing could be searched"]
