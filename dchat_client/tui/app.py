@@ -353,7 +353,7 @@ class ChatApp(App[int], inherit_bindings=False):
 
     def on_resize(self, event: events.Resize) -> None:
         """In a narrow terminal the messages need the room of the list."""
-        self.set_class(event.size.width < 60, "-narrow")
+        self.set_class(event.size.width < 72, "-narrow")
         self.set_class(event.size.width < 40, "-tiny")
         self.call_after_refresh(self._after_resize)
 
