@@ -13,7 +13,7 @@ network.py       the thread that talks to the server             mailbox.py     
 sign_in.py       the page that asks who one is                   account.py      profiles and sign-in
 theme.py  palette.py   colours, fonts, sizes                     preferences.py  what is remembered
 notify.py        telling the desktop        state_words.py       the connection in words      written.py   history
-garbage.py       collected in Tk's thread only
+garbage.py       collected in Tk's thread only  timers.py        those of widgets that are gone
 
 Tk belongs to the thread that made the window; nothing else touches it. All input and output is the network's thread's.
 """

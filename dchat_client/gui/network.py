@@ -123,6 +123,8 @@ class Network:
                 value: T | ChatError = await work()
             except ChatError as error:
                 value = error
+            except Exception as error:  # a fault of ours; whoever waits for the answer must get one
+                value = _fault(error)
             self._mailbox.put(Reply(then, value))
 
         self._submit(done())
@@ -173,8 +175,7 @@ class Network:
         except ChatError as error:
             self._mailbox.put(Ended(error, run))
         except Exception as error:  # a fault of ours; said aloud, for a window that only stands still helps nobody
-            words = f"the connection ended by a fault: {type(error).__name__}: {error}"
-            self._mailbox.put(Ended(ServerFault(words, code="fault"), run))
+            self._mailbox.put(Ended(_fault(error), run))
 
     async def _chat(self, urls: tuple[str, ...], token: str, unsent: UnsentFiles) -> None:
         waiting, failed = unsent.take_over(time.time())
@@ -189,3 +190,7 @@ class Network:
             engine = Engine(connection, emit, drained=self._mailbox.drained, waiting=waiting, failed=failed)
             self._engine = engine
             await engine.run()
+
+
+def _fault(error: Exception) -> ChatError:
+    return ServerFault(f"this program has a fault: {type(error).__name__}: {error}", code="fault")

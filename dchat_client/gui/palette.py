@@ -30,10 +30,6 @@ class Palette:
     """The ground under a message that was chosen by keyboard."""
     senders: tuple[str, ...]
 
-    def sender(self, name: str) -> int:
-        """Return the place of a person's colour in `senders`."""
-        return sum((index + 1) * ord(char) for index, char in enumerate(name)) % len(self.senders)
-
 
 LIGHT = Palette(
     is_dark=False,

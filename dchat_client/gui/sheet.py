@@ -10,6 +10,7 @@ from collections.abc import Callable
 from tkinter import ttk
 
 from dchat_client.gui.theme import Theme
+from dchat_client.gui.timers import cancel_orphans
 
 
 class Sheet:
@@ -33,8 +34,6 @@ class Sheet:
         self.body.pack(fill="both", expand=True, padx=px(20), pady=(0, px(16)))
         ttk.Frame(self.body, style="Raised.TFrame", width=px(width)).pack()
         self.frame.place(relx=0.5, y=px(70), anchor="n")
-        self.frame.bind("<Destroy>", self._destroyed)
-        self.closed: Callable[[], None] = lambda: None
 
     @property
     def is_open(self) -> bool:
@@ -49,17 +48,15 @@ class Sheet:
         """Take it away."""
         if self.is_open:
             had = self._had_focus
+            window = self.frame.winfo_toplevel()
             self.frame.destroy()
+            cancel_orphans(window)
             if had is not None and had.winfo_exists():
                 had.focus_set()
 
     def _escape(self) -> str:
         self.close()
         return "break"
-
-    def _destroyed(self, event: tkinter.Event[tkinter.Misc]) -> None:
-        if event.widget is self.frame:
-            self.closed()
 
 
 def ask(

@@ -12,6 +12,8 @@ from dchat_client.gui.sheet import Sheet
 from dchat_client.gui.theme import Theme
 
 MOST_SHOWN = 10
+FIND_MS = 150
+"""How long the typing rests before the server is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class Switcher:
         self.sheet = Sheet(window, theme, "Go to")
         self._places, self._more, self._shown = list(places), list[Place](), list[Place]()
         self._on_go, self._on_find = on_go, on_find
+        self._finding: str | None = None
         self._value = tkinter.StringVar(window)
         self._entry = ttk.Entry(self.sheet.body, textvariable=self._value, font=theme.fonts["body"])
         self._list = tkinter.Listbox(
@@ -82,6 +85,12 @@ class Switcher:
     def _written(self) -> None:
         self._more = []
         self._fill()
+        if self._finding is not None:
+            self._entry.after_cancel(self._finding)
+        self._finding = self._entry.after(FIND_MS, self._find)
+
+    def _find(self) -> None:
+        self._finding = None
         self._on_find(self._letters)
 
     def _fill(self) -> None:

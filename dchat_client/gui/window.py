@@ -24,6 +24,7 @@ from dchat_client.gui.notify import Notifier
 from dchat_client.gui.preferences import THEMES, Preferences
 from dchat_client.gui.room_acts import RoomActs
 from dchat_client.gui.sign_in import SignIn
+from dchat_client.gui.timers import cancel_orphans
 from dchat_client.kept import Kept
 from dchat_client.terminal import clean
 
@@ -156,6 +157,7 @@ class Window:
         self._messages.about = None
         self._menu.enable(False)
         self.theme.forget_gone()
+        cancel_orphans(self.root)
 
     # The mailbox
 

@@ -69,6 +69,17 @@ def test_what_went_wrong_is_the_answer(window: Window) -> None:
     assert isinstance(answers[0], Refused)
 
 
+def test_a_fault_of_ours_is_an_answer_too(window: Window) -> None:
+    answers: list[Any] = []
+
+    async def work() -> int:
+        raise ValueError("oh")
+
+    window.network.do(work, answers.append)
+    window.wait(lambda letter: isinstance(letter, Reply), "the answer")
+    assert "ValueError: oh" in str(answers[0])
+
+
 def test_signing_in_brings_the_rooms_and_a_refused_token_ends_it(window: Window, server: Any, tmp_path: Path) -> None:
     window.network.sign_in([server.url], "t-ada", tmp_path)
     synced = window.wait(lambda letter: isinstance(letter, Synced), "the rooms")
