@@ -265,6 +265,16 @@ class ChatApp(App[int], inherit_bindings=False):
             await self.engine.older(transcript.room, transcript.oldest)
         self.set_timer(DRAW_S * 2, self.view.older_came)  # after it was drawn, or it would be asked for at once again
 
+    @on(TranscriptView.Quoted)
+    def _quoted(self, event: TranscriptView.Quoted) -> None:
+        self.ask(self._load_quote(event.room, event.seq))
+
+    async def _load_quote(self, room: str, seq: int) -> None:
+        row = await self.engine.message(room, seq)
+        if row is not None:
+            text = "(deleted)" if row.get("deleted") else str(row.get("text", "")).partition("\n")[0][:500]
+            self.view.quote_came(room, seq, (str(row.get("sender", "")), text))
+
     @on(TranscriptView.Wanted)
     def _wanted(self, event: TranscriptView.Wanted) -> None:
         self.ask(self.finder.go_to(event.seq))

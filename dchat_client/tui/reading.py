@@ -27,8 +27,11 @@ from textual.strip import Strip
 from dchat_client.transcript import Line, Transcript
 from dchat_client.tui import palette
 from dchat_client.tui.rows import GUTTER_WIDTH, Measure
-from dchat_client.tui.sheet import Block, Key, Sheet, key_of
+from dchat_client.tui.sheet import Block, Key, Quote, Sheet, key_of
 
+_UNKNOWN: Quote = ("", "")
+MOST_QUOTES = 500
+"""Fetched quotes that are kept; with more, the first ones are fetched again when they come in sight."""
 LAID_FIRST = 300
 """Messages laid out when a room is opened, and more each time one scrolls to the first of them."""
 
@@ -59,6 +62,13 @@ class Reading(ScrollView, inherit_bindings=False):
     class Older(Message):
         """The first loaded message is near: older ones are wanted."""
 
+    class Quoted(Message):
+        """A message in sight answers one that is not loaded: its text is wanted for the quote."""
+
+        def __init__(self, room: str, seq: int) -> None:
+            super().__init__()
+            self.room, self.seq = room, seq
+
     class Seen(Message):
         """More messages have come in sight, or the end has come or gone."""
 
@@ -69,7 +79,9 @@ class Reading(ScrollView, inherit_bindings=False):
         """The message that stands out."""
         self._transcript = Transcript("")
         self._me = ""
-        self._sheet = Sheet("", Measure.of(80))
+        self._sheet = Sheet("", Measure.of(80), self._quoted)
+        self._quotes: dict[tuple[str, int], Quote] = {}
+        """What was fetched for quotes; asked for and not there yet: ("", "")."""
         self._from = 0
         self._place: _Place | None = None
         self._places: dict[str, tuple[_Place | None, int]] = {}
@@ -191,7 +203,7 @@ class Reading(ScrollView, inherit_bindings=False):
 
     def _anew(self) -> None:
         """Lay out for this width and room, from scratch."""
-        self._sheet = Sheet(self._me, Measure.of(self.size.width))
+        self._sheet = Sheet(self._me, Measure.of(self.size.width), self._quoted)
         lines = self._transcript.lines
         first = len(lines) - LAID_FIRST
         if self._place is not None and isinstance(self._place.key, int):
@@ -255,6 +267,7 @@ class Reading(ScrollView, inherit_bindings=False):
             block = self._sheet.blocks[index]
             self._place = _Place(key_of(block.line), len(block.rows) - row)
         self._note_seen()
+        self._want_quotes()
         if self._seen_to != seen_before or was_at_end != self.is_at_end:
             self.post_message(self.Seen())
         if self._top < self._rows_shown and self.size.height:
@@ -266,6 +279,32 @@ class Reading(ScrollView, inherit_bindings=False):
             found = self._sheet.at(self._top + self._rows_shown - 1)
             seen = self._sheet.blocks[found[0]].line.seq if found is not None else 0
         self._seen_to = max(self._seen_to, seen)
+
+    def _want_quotes(self) -> None:
+        """Ask for what messages in sight answer, each once."""
+        for y in range(self._top, min(self._top + self._rows_shown, self._sheet.height)):
+            found = self._sheet.at(y)
+            around = self._sheet.blocks[found[0]].around if found is not None else None
+            if found is None or around is None or around.quote != _UNKNOWN:
+                continue
+            place = (self._transcript.room, self._sheet.blocks[found[0]].line.reply_to or 0)
+            if place not in self._quotes:
+                while len(self._quotes) >= MOST_QUOTES:
+                    del self._quotes[next(iter(self._quotes))]
+                self._quotes[place] = _UNKNOWN
+                self.post_message(self.Quoted(*place))
+
+    def quote_came(self, room: str, seq: int, quote: Quote) -> None:
+        """Show what a message that is not loaded says where it is answered."""
+        self._quotes[room, seq] = quote
+        if room == self._transcript.room:
+            self.redraw([None])
+
+    def _quoted(self, seq: int) -> Quote:
+        line = self._transcript.find(seq)
+        if line is None:
+            return self._quotes.get((self._transcript.room, seq), _UNKNOWN)
+        return line.sender, "(deleted)" if line.deleted else line.text.partition("\n")[0][:500]
 
     def _want_older(self) -> None:
         if self._from:

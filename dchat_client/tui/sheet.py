@@ -7,8 +7,8 @@ adding up heights, so that a message more costs the same in a long room as in a 
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
@@ -19,6 +19,8 @@ from dchat_client.tui.rows import Around, Measure, Row, follows, moment, rows_of
 
 Key = int | str
 """What names a line for good: its seq, or its client_id while it has none."""
+Quote = tuple[str, str]
+"""Who said what; ("", "") when that is not known here."""
 
 
 @dataclass(slots=True)
@@ -40,11 +42,12 @@ def key_of(line: Line) -> Key:
 class Sheet:
     """The rows of one room, for one width."""
 
-    def __init__(self, me: str, measure: Measure) -> None:
+    def __init__(self, me: str, measure: Measure, quoted: Callable[[int], Quote]) -> None:
+        """`quoted` gives what is quoted of the message of a seq."""
         self.measure = measure
         self.blocks: list[Block] = []
         self.unread_after: int | None = None
-        self._me = me
+        self._me, self._quoted = me, quoted
         self._ends: list[int] = []
         self._index: dict[Key, int] = {}
 
@@ -57,11 +60,10 @@ class Sheet:
         """Lay out all lines; what has not changed keeps its rows."""
         known = {key_of(block.line): block for block in self.blocks}
         self.unread_after = unread_after
-        by_seq = {line.seq: line for line in lines if line.seq}
         self.blocks = []
         before: Line | None = None
         for line in lines:
-            self.blocks.append(self._block(line, before, by_seq, known.get(key_of(line))))
+            self.blocks.append(self._block(line, before, known.get(key_of(line))))
             before = line
         self._measure(0)
 
@@ -71,9 +73,7 @@ class Sheet:
         del self.blocks[first:]
         for offset, line in enumerate(added):
             at = first + offset
-            quoted = _find(lines, line.reply_to) if line.reply_to else None
-            by_seq = {quoted.seq: quoted} if quoted is not None else {}
-            self.blocks.append(self._block(line, lines[at - 1] if at else None, by_seq, None))
+            self.blocks.append(self._block(line, lines[at - 1] if at else None, None))
         self._measure(first)
 
     def height_above(self, index: int) -> int:
@@ -91,7 +91,7 @@ class Sheet:
         index = bisect_right(self._ends, y)
         return index, y - self.height_above(index)
 
-    def _block(self, line: Line, before: Line | None, by_seq: dict[int, Line], known: Block | None) -> Block:
+    def _block(self, line: Line, before: Line | None, known: Block | None) -> Block:
         same_sender, same_minute = follows(before, line)
         day = moment(line.ts).day
         around = Around(
@@ -99,7 +99,7 @@ class Sheet:
             is_first_unread=self._is_first_unread(line, before),
             same_sender=same_sender,
             same_minute=same_minute,
-            quote=_quote(line, by_seq),
+            quote=self._quoted(line.reply_to) if line.reply_to is not None and not line.deleted else None,
         )
         if around.is_first_unread or around.day is not None:
             around = Around(around.day, around.is_first_unread, quote=around.quote)
@@ -124,20 +124,3 @@ class Sheet:
             # Names that are gone may stay behind; `index_of` must not find another line by them.
             for index in range(first, len(self.blocks)):
                 self._index[key_of(self.blocks[index].line)] = index
-
-
-def _quote(line: Line, by_seq: dict[int, Line]) -> tuple[str, str] | None:
-    if line.reply_to is None or line.deleted:
-        return None
-    quoted = by_seq.get(line.reply_to)
-    if quoted is None:
-        return "", ""
-    return quoted.sender, "(deleted)" if quoted.deleted else quoted.text.partition("\n")[0][:500]
-
-
-def _find(lines: Sequence[Line], seq: int) -> Line | None:
-    stored = len(lines)
-    while stored and not lines[stored - 1].seq:
-        stored -= 1
-    at = bisect_left(lines, seq, 0, stored, key=lambda line: line.seq)
-    return lines[at] if at < stored and lines[at].seq == seq else None

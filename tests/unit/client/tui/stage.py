@@ -112,6 +112,11 @@ class FakeEngine:
         has_more = bool(rows) and rows[0]["seq"] > everything[0]["seq"]
         self.tell(PageCame(room, rows, everything[-1]["seq"], has_more, before))
 
+    async def message(self, room: str, seq: int) -> dict[str, Any] | None:
+        self.asked.append(("message", room, seq))
+        await self.stuck.wait()
+        return next((row for row in self.pages[room] if row["seq"] == seq), None)
+
     def mark_read(self, room: str, seq: int) -> None:
         self.asked.append(("mark_read", room, seq))
         self.tell(Marked(room, seq))

@@ -16,7 +16,10 @@ def line(seq: int, text: str = "x", **more: Any) -> Line:
 
 
 def laid(lines: list[Line], unread_after: int | None = None) -> Sheet:
-    sheet = Sheet("ada", Measure.of(60))
+    def quoted(seq: int) -> tuple[str, str]:
+        return next(((line.sender, line.text) for line in lines if line.seq == seq), ("", ""))
+
+    sheet = Sheet("ada", Measure.of(60), quoted)
     sheet.lay(lines, unread_after)
     return sheet
 
@@ -39,7 +42,7 @@ def test_every_row_belongs_to_its_line() -> None:
 def test_appending_is_the_same_as_laying_out_anew() -> None:
     rng = random.Random(7)
     lines: list[Line] = []
-    sheet = laid([])
+    sheet = laid(lines)
     for seq in range(1, 200):
         added = [line(seq, "word " * rng.randint(1, 30), reply_to=rng.choice([None, seq - 1, 1]))]
         lines += added

@@ -137,7 +137,8 @@ async def test_nothing_is_read_while_nobody_looks_and_a_line_shows_where_that_be
 async def test_a_message_is_answered_with_its_quote_which_leads_there(tmp_path: Path) -> None:
     pages = {"lobby": [*LONG["lobby"], message(501, "the answer", sender="eve", reply_to=3)]}
     async with stage(tmp_path, rooms=lobby(), pages=pages) as there:
-        await there.shows("╭ an answer to message 3", "the answer")
+        await there.shows("╭ bob: message 3", "the answer")
+        assert there.engine.asked.count(("message", "lobby", 3)) == 1, "it is not loaded, and fetched once"
         await there.press("ctrl+up", "r")
         await there.shows("Answering eve: the answer")
         await there.write("thanks")
@@ -148,6 +149,15 @@ async def test_a_message_is_answered_with_its_quote_which_leads_there(tmp_path: 
         await there.press("ctrl+up", "up", "g")
         await there.shows("message 3", "message 4")
         assert there.app.view.selected == 3
+
+
+async def test_an_answer_to_what_is_not_to_be_had_says_so(tmp_path: Path) -> None:
+    pages = {"lobby": [message(5, "the answer", reply_to=3)]}
+    async with stage(tmp_path, rooms=lobby(), pages=pages) as there:
+        await there.shows("╭ an answer to message 3", "the answer")
+        await there.was_asked("message", "lobby", 3)
+        await there.press("ctrl+up", "g")
+        await there.shows("Message 3 is not to be had")
 
 
 async def test_escape_stops_answering_and_editing_and_the_draft_comes_back(tmp_path: Path) -> None:
