@@ -9,7 +9,7 @@
 # once they are used: whoever has ca.key can make a worker of themselves. Run again, it uses the authority that is there.
 set -euo pipefail
 
-if (($# != 4)); then
+if (($# < 2)); then
     sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$0" >&2
     exit 2
 fi
