@@ -9,6 +9,7 @@ import pytest
 from playwright.async_api import Route
 
 from tests.harness.people import PASSWORD
+from tests.harness.processes import eventually
 from tests.harness.scene import Scene
 from tests.harness.tabs import Tab
 
@@ -226,13 +227,23 @@ async def test_older_pages_go_on_top_and_a_long_room_is_whole(scene: Scene) -> N
     assert await tab.texts(scene.room) == [f"line {number}" for number in range(130)]
 
 
-async def test_who_is_typing_is_seen_and_forgotten_when_they_have_said_it(scene: Scene) -> None:
+async def test_who_is_typing_is_seen_and_forgotten_when_they_have_said_it_or_stopped(scene: Scene) -> None:
     tab = await scene.tab()
     await tab.sees("client.model.connection.phase === 'live'")
     await scene.bob.must("POST", f"/v1/rooms/{scene.room}/typing")
     await tab.sees(f"client.model.typing('{scene.room}').includes('{scene.bob.name}')")
     await scene.bob_says(1)
     await tab.sees(f"client.model.typing('{scene.room}').length === 0")
+    # Told anew, and then no more: the page hears of nothing and is told all the same.
+    await tab.page.evaluate("globalThis.typing = []; client.on('change', (each) => each.typing && typing.push(each))")
+    again = f"/v1/rooms/{scene.room}/typing"
+    await eventually(lambda: _typed(scene, tab, again), "Bob's typing is passed on")
+    await tab.sees(f"client.model.typing('{scene.room}').length === 0 && typing.length >= 2")
+
+
+async def _typed(scene: Scene, tab: Tab, path: str) -> bool:
+    await scene.bob.must("POST", path)
+    return bool(await tab.ask(f"client.model.typing('{scene.room}').length === 1"))
 
 
 async def test_a_session_that_was_revoked_leads_back_to_signing_in(scene: Scene) -> None:

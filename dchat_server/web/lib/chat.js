@@ -32,8 +32,8 @@ import { Transcript } from "./transcript.js";
  * @typedef {{message: Record<string, any>, room: string, mention: boolean, own: boolean, live: boolean}} Said
  */
 
-/** How long somebody is typing after they last said so. */
-const TYPING_MS = 6000;
+/** How long somebody is typing after they last said so, as the server has it. */
+export const TYPING_MS = 6000;
 
 export class Chat {
     /** @type {ConnectionState} */

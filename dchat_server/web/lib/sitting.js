@@ -6,7 +6,7 @@
  * from its own place, and what it was told twice it knows.
  */
 
-import { Chat } from "./chat.js";
+import { Chat, TYPING_MS } from "./chat.js";
 import { Alarm, monotonic } from "./clock.js";
 import { ChatError, asChatError } from "./errors.js";
 import { follow, takeAll } from "./follow.js";
@@ -196,6 +196,8 @@ export class Sitting {
                 break;
             case "passing":
                 this.chat.pass(item.event);
+                // Who stops typing does so without a word.
+                if (item.event.type === "typing") setTimeout(() => this.chat.forgetTyping(), TYPING_MS + 1);
                 break;
             case "gap":
                 for (const range of item.ranges) this.#missing(range);
