@@ -235,7 +235,9 @@ async def test_who_is_typing_is_seen_and_forgotten_when_they_have_said_it_or_sto
     await scene.bob_says(1)
     await tab.sees(f"client.model.typing('{scene.room}').length === 0")
     # Told anew, and then no more: the page hears of nothing and is told all the same.
-    await tab.page.evaluate("globalThis.typing = []; client.on('change', (each) => each.typing && typing.push(each))")
+    await tab.page.evaluate(
+        "globalThis.typing = []; client.on('change', (each) => each.typing && typing.push(each)); null"
+    )
     again = f"/v1/rooms/{scene.room}/typing"
     await eventually(lambda: _typed(scene, tab, again), "Bob's typing is passed on")
     await tab.sees(f"client.model.typing('{scene.room}').length === 0 && typing.length >= 2")
