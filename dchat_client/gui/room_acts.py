@@ -58,7 +58,7 @@ class RoomActs:
             "join": lambda: self.join(run.word),
             "leave": lambda: self.leave(run.word or name or ""),
             "msg": lambda: self.message_to(run.word, run.rest),
-            "create": lambda: self._make(run.word, private=False),
+            "create": lambda: self._make(run.word),
             "topic": lambda: self._topic(run.rest) if run.rest else self.topic(),
             "members": self.members,
             "invite": lambda: network.tell(lambda engine: engine.invite(name or "", run.word)),
@@ -115,14 +115,14 @@ class RoomActs:
             name = text.lstrip("#").lower().replace(" ", "-")
             if not NAME.fullmatch(name):
                 return "A name has letters a–z, digits, dots, dashes and underscores; at most 32."
-            self._make(name, private=text.startswith("private "))
+            self._make(name)
             return None
 
         ask(self.page, self.page.theme, "Make a room", done=done, hint="Its name, for example: lobby", button="Make")
 
-    def _make(self, room: str, *, private: bool) -> None:
+    def _make(self, room: str) -> None:
         self.page.network.ask(
-            lambda engine: engine.create(room, private=private),
+            lambda engine: engine.create(room),
             lambda done: self._there(room, done),
         )
 

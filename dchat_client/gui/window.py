@@ -59,7 +59,6 @@ class Window:
         self._keyboard: Keyboard | None = None
         self._drawn_at = 0.0
         self._asked_desktop_at = 0.0
-        self._desktop_is_dark: bool | None = None
         self._closed = False
         self._messages = MessageActs()
         self._rooms = RoomActs(self._messages, self.quit)
