@@ -92,8 +92,8 @@ resource "aws_lb_target_group" "workers" {
 
 resource "aws_lb_listener" "http" {
   # checkov:skip=CKV_AWS_2:It redirects to :443. Without a certificate it serves, which has to be asked for (allow_plain_http).
-  # checkov:skip=CKV_AWS_103:As above; :443 has TLS 1.2 and 1.3.
-  # checkov:skip=CKV2_AWS_20:As above.
+  # checkov:skip=CKV_AWS_103:It redirects; :443 has TLS 1.2 and 1.3.
+  # checkov:skip=CKV2_AWS_20:It redirects when there is a certificate; the condition is more than checkov reads.
   load_balancer_arn = aws_lb.this.arn
   port              = 80
   protocol          = "HTTP"

@@ -22,7 +22,7 @@ resource "aws_secretsmanager_secret_version" "workers" {
 }
 
 resource "aws_secretsmanager_secret" "servers" {
-  # checkov:skip=CKV2_AWS_57:As above.
+  # checkov:skip=CKV2_AWS_57:As for the workers: both sides change at once.
   name_prefix             = "${var.name}/zookeeper/servers-"
   description             = "What a server of the ensemble needs: the workers' password, CA, certificate with key"
   kms_key_id              = var.kms_key_arn

@@ -13,4 +13,4 @@ jq -er .cert <<<"$secret" >/run/dchat/tls/worker.pem
 jq -er .key <<<"$secret" >/run/dchat/tls/worker.key
 jq -er '"DCHAT_ZOOKEEPER_SASL=dchat:" + .password' <<<"$secret" >/run/dchat/secret.env
 # The user that run.sh gives to the container.
-chown -R 10001:10001 /run/dchat/tls
+chown -R 5000:5000 /run/dchat/tls
