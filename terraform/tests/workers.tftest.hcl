@@ -83,17 +83,15 @@ run "workers" {
 
   assert {
     condition = alltrue([
-      for hook in aws_autoscaling_group.this.initial_lifecycle_hook :
-      hook.lifecycle_transition == "autoscaling:EC2_INSTANCE_TERMINATING" && hook.heartbeat_timeout == 120 && hook.default_result == "CONTINUE"
-    ]) && length(aws_autoscaling_group.this.initial_lifecycle_hook) == 1
+      aws_autoscaling_lifecycle_hook.drain.lifecycle_transition == "autoscaling:EC2_INSTANCE_TERMINATING",
+      aws_autoscaling_lifecycle_hook.drain.heartbeat_timeout == 120,
+      aws_autoscaling_lifecycle_hook.drain.default_result == "CONTINUE",
+    ])
     error_message = "The group waits for the drain, and not for ever."
   }
 
   assert {
-    condition = alltrue([
-      for hook in aws_autoscaling_group.this.initial_lifecycle_hook :
-      hook.heartbeat_timeout > var.timeouts.deregistration_s + var.timeouts.unit_stop_s + var.timeouts.lifecycle_poll_s + var.timeouts.settle_s
-    ])
+    condition     = aws_autoscaling_lifecycle_hook.drain.heartbeat_timeout > var.timeouts.deregistration_s + var.timeouts.unit_stop_s + var.timeouts.lifecycle_poll_s + var.timeouts.settle_s
     error_message = "The hook is to be longer than deregistration delay and drain together."
   }
 

@@ -11,6 +11,9 @@ output "public_subnet_ids" {
 output "private_subnet_ids" {
   description = "The private subnets, by place (1, 2, 3)."
   value       = { for place, subnet in aws_subnet.private : place => subnet.id }
+
+  # A machine installs what it needs when it boots, once: it may not come before the way out does.
+  depends_on = [aws_route.through_nat, aws_route_table_association.private, aws_vpc_endpoint.s3]
 }
 
 output "private_cidrs" {

@@ -183,13 +183,6 @@ resource "aws_autoscaling_group" "this" {
     }
   }
 
-  initial_lifecycle_hook {
-    name                 = local.hook_name
-    lifecycle_transition = "autoscaling:EC2_INSTANCE_TERMINATING"
-    heartbeat_timeout    = var.timeouts.lifecycle_hook_s
-    default_result       = "CONTINUE"
-  }
-
   dynamic "tag" {
     for_each = merge(var.tags, { Name = "${var.name}-worker" })
 
@@ -204,6 +197,15 @@ resource "aws_autoscaling_group" "this" {
     # Scaling decides, not the last apply.
     ignore_changes = [desired_capacity]
   }
+}
+
+# A machine that is to end has so long to say that it has drained.
+resource "aws_autoscaling_lifecycle_hook" "drain" {
+  name                   = local.hook_name
+  autoscaling_group_name = aws_autoscaling_group.this.name
+  lifecycle_transition   = "autoscaling:EC2_INSTANCE_TERMINATING"
+  heartbeat_timeout      = var.timeouts.lifecycle_hook_s
+  default_result         = "CONTINUE"
 }
 
 resource "aws_autoscaling_policy" "cpu" {
