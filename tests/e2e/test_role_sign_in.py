@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import redis
 
+from tests.harness.crowd import Reader
 from tests.harness.people import house, web
-from tests.harness.processes import free_port, until
+from tests.harness.processes import eventually, free_port, until
 from tests.harness.redis import RedisServer
 from tests.harness.workers import Worker
 
@@ -74,6 +75,25 @@ async def test_it_does_all_its_work_with_just_these_rights(worker: Worker, log: 
     assert refused == []
     users = log[0].ask("CLIENT", "LIST")
     assert "user=chat-worker" in users
+
+
+async def test_connections_that_end_as_they_do_after_twelve_hours_are_signed_anew_and_nothing_is_missed(
+    worker: Worker, log: tuple[RedisServer, int]
+) -> None:
+    async with web() as http:
+        (ada, bob), (room,) = await house(http, [worker.url], people=2)
+        heads, cursor = await bob.sync()
+        reader = Reader(bob, cursor=cursor, starts=heads).start()
+        await eventually(reader.live.is_set, "the stream is open")
+        sent = []
+        for number in range(4):
+            sent.append((await ada.send(room, f"message {number}"))["seq"])
+            assert log[0].ask("CLIENT", "KILL", "USER", "chat-worker") > 0
+        sent.append((await ada.send(room, "the last"))["seq"])
+        await eventually(lambda: reader.has(room, sent[-1]), "the last one has come")
+        await reader.stop()
+        assert reader.texts(room) == ["message 0", "message 1", "message 2", "message 3", "the last"]
+        assert reader.told("gap") == []
 
 
 @pytest.mark.parametrize("command", ["FLUSHALL", "KEYS *", "CONFIG GET *", "SHUTDOWN", "GET other"])
