@@ -189,6 +189,15 @@ def test_each_alarm_and_graph_looks_at_a_metric_that_is_told() -> None:
     assert looked <= told
 
 
+def test_each_alarm_is_in_the_document_with_what_to_do() -> None:
+    alarms = (MODULES / "alarms/main.tf").read_text("utf-8")
+    names = re.findall(r"^      ([a-z0-9-]+) += merge\(", alarms, re.M)
+    names += [f"{name}-…" for name in re.findall(r'"([a-z-]+)-\$\{place\}" =>', alarms)]
+    document = (MODULES.parents[1] / "docs" / "aws.md").read_text("utf-8")
+    assert len(names) > 15
+    assert [name for name in names if f"`{name}`" not in document] == []
+
+
 def test_a_workers_secrets_are_files_of_its_own_in_memory(worker: Machine) -> None:
     worker.says("aws", f"cat <<'END'\n{json.dumps(SECRET)}\nEND\n")
 
