@@ -260,9 +260,9 @@ variable "log" {
 
   validation {
     condition = var.log.node_type == null ? true : (
-      var.log.kind == "memorydb" ? startswith(var.log.node_type, "db.") : can(regex("^cache\\.[rm]([7-9]g|6g)", var.log.node_type))
+      var.log.kind == "memorydb" ? startswith(var.log.node_type, "db.") : can(regex("^cache\\.([rm][6-9]g|c[7-9]gn)\\.", var.log.node_type))
     )
-    error_message = "log.node_type is db.… for memorydb, and for elasticache cache.r6g…, cache.m6g… or later: t4g cannot be durable."
+    error_message = "log.node_type is db.… for memorydb, and for elasticache cache.r6g…, cache.m6g…, cache.c7gn… or later: t4g and r6gd cannot be durable."
   }
 }
 

@@ -104,6 +104,11 @@ run "network" {
   }
 
   assert {
+    condition     = aws_ec2_subnet_cidr_reservation.fixed["2"].cidr_block == "10.40.144.0/28" && aws_ec2_subnet_cidr_reservation.fixed["2"].reservation_type == "explicit"
+    error_message = "The ensemble's addresses may be given to others."
+  }
+
+  assert {
     condition     = aws_vpc_endpoint.dynamodb.vpc_endpoint_type == "Gateway" && aws_vpc_endpoint.s3.vpc_endpoint_type == "Gateway"
     error_message = "Archive and files are reached without NAT."
   }

@@ -109,6 +109,16 @@ run "refuses_durable_elasticache_on_t4g" {
   expect_failures = [var.log]
 }
 
+run "refuses_durable_elasticache_with_tiered_data" {
+  command = plan
+
+  variables {
+    log = { kind = "elasticache", node_type = "cache.r6gd.xlarge" }
+  }
+
+  expect_failures = [var.log]
+}
+
 run "refuses_a_memorydb_of_elasticache_nodes" {
   command = plan
 

@@ -7,9 +7,9 @@ data "aws_region" "here" {}
 locals {
   elasticache = var.kind == "elasticache"
 
-  # All keys begin with dchat: and there are no channels. KEYS, FLUSHALL, CONFIG, DEBUG and their like are dangerous; of
+  # All keys begin with dchat:, and there are no channels. KEYS, FLUSHALL, CONFIG, DEBUG and their like are dangerous; of
   # those a worker needs INFO alone, which tells it that a server has been restarted.
-  rights = "on ~dchat:* resetchannels +@all -@admin -@dangerous +info"
+  rights = "on ~dchat:* +@all -@admin -@dangerous +info"
 
   node_type = coalesce(var.node_type, local.elasticache ? "cache.m7g.large" : "db.t4g.small")
 }

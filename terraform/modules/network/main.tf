@@ -66,6 +66,17 @@ resource "aws_subnet" "private" {
   tags = { Name = "${var.name}-private-${each.key}" }
 }
 
+# The first sixteen addresses of each private subnet are given to nobody who does not ask for them by number, as the
+# ensemble's servers do.
+resource "aws_ec2_subnet_cidr_reservation" "fixed" {
+  for_each = local.places
+
+  subnet_id        = aws_subnet.private[each.key].id
+  cidr_block       = "${cidrhost(local.private_cidrs[each.key], 0)}/28"
+  reservation_type = "explicit"
+  description      = "Fixed addresses"
+}
+
 resource "aws_eip" "nat" {
   for_each = toset(local.nat_places)
 

@@ -12,8 +12,11 @@ output "private_subnet_ids" {
   description = "The private subnets, by place (1, 2, 3)."
   value       = { for place, subnet in aws_subnet.private : place => subnet.id }
 
-  # A machine installs what it needs when it boots, once: it may not come before the way out does.
-  depends_on = [aws_route.through_nat, aws_route_table_association.private, aws_vpc_endpoint.s3]
+  # A machine installs what it needs when it boots, once: it may not come before the way out does. Nor may anything take
+  # an address that is another's.
+  depends_on = [
+    aws_route.through_nat, aws_route_table_association.private, aws_vpc_endpoint.s3, aws_ec2_subnet_cidr_reservation.fixed,
+  ]
 }
 
 output "private_cidrs" {
