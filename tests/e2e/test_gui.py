@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 import time
-import tkinter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,6 +19,16 @@ from tests.harness.people import PASSWORD, Person, house, new_name
 from tests.harness.processes import Running, eventually, new_folder, plain_environment
 from tests.harness.screen import Screen
 from tests.harness.workers import Haproxy, Workers
+
+READ_CLIPBOARD = """
+import tkinter
+root = tkinter.Tk()
+root.withdraw()
+try:
+    print(root.clipboard_get(type="UTF8_STRING"), end="")
+except tkinter.TclError:
+    pass
+"""
 
 
 class Desk:
@@ -78,14 +88,10 @@ class Desk:
     def last_message(self) -> str:
         """The text of the newest message: chosen and copied by keyboard."""
         self.screen.key("Escape", "F6", "F6", "c", "Escape")
-        reader = tkinter.Tk(self.screen.name)
-        try:
-            reader.withdraw()
-            return str(reader.clipboard_get(type="UTF8_STRING"))
-        except tkinter.TclError:
-            return ""
-        finally:
-            reader.destroy()
+        # In a process of its own: Tk never lets go of a screen, and ends a process whose screen has ended.
+        command = [sys.executable, "-c", READ_CLIPBOARD]
+        done = subprocess.run(command, env=self._env, capture_output=True, text=True, timeout=60, check=False)
+        return done.stdout
 
 
 def colours(picture: Any, box: tuple[int, int, int, int]) -> set[tuple[int, int, int]]:
