@@ -120,6 +120,7 @@ class Opener:
         Shard by shard, each in feed order. From memory where that reaches back far enough, else from the room logs.
         """
         reached = list(opened.start)
+        last = {gap["room"]: gap["to"] for gap in opened.gaps}
         for shard, (start, end) in enumerate(zip(opened.start, opened.end.positions, strict=True)):
             rooms = [room for room in opened.rooms if self._hub.shard_of(room) == shard]
             if rooms and start.offset < end.offset:
@@ -127,15 +128,16 @@ class Opener:
                 if kept is not None:
                     mine = [item for item in kept if item.event.room in opened.rooms and _within(item.event, end)]
                     for page in _pages(mine):
-                        self._told(shard, [item.event for item in page], reached)
-                        yield [item.frame() for item in page], Cursor(tuple(reached))
+                        events = [item.event for item in page]
+                        self._told(shard, events, reached)
+                        yield _without_holes(events, [item.frame() for item in page], last), Cursor(tuple(reached))
                 else:
                     given_up: list[dict[str, Any]] = []
                     async for events in self._from_logs(rooms, start.offset, end, given_up):
-                        frames = [wire.event_frame(event) for event in events]
-                        if given_up:
-                            frames.insert(0, wire.control_frame("gap", rooms=list(given_up), refetch=True))
-                            given_up.clear()
+                        told = [wire.control_frame("gap", rooms=list(given_up), refetch=True)] if given_up else []
+                        last |= {gap["room"]: gap["to"] for gap in given_up}
+                        given_up.clear()
+                        frames = told + _without_holes(events, [wire.event_frame(event) for event in events], last)
                         self._told(shard, events, reached)
                         yield frames, Cursor(tuple(reached))
             reached[shard] = end
@@ -279,6 +281,20 @@ class Opener:
             shard = self._hub.shard_of(room)
             if event.offset - 1 < opened.start[shard].offset:
                 opened.start[shard] = Position(event.epoch, event.offset - 1)
+
+
+def _without_holes(events: Sequence[Event], frames: Sequence[Frame], last: dict[str, int]) -> list[Frame]:
+    """The frames, with a gap in front of each event that does not follow what was told `last` of its room: servers that
+    lose their data one after the other can take from under a replay what was not read yet."""
+    out: list[Frame] = []
+    for event, frame in zip(events, frames, strict=True):
+        before = last.get(event.room, event.seq)
+        if event.seq > before + 1:
+            gap = {"room": event.room, "from": before + 1, "to": event.seq - 1}
+            out.append(wire.control_frame("gap", rooms=[gap], refetch=True))
+        last[event.room] = event.seq
+        out.append(frame)
+    return out
 
 
 def _pages(kept: Sequence[Kept]) -> Iterator[Sequence[Kept]]:
