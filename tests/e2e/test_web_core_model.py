@@ -19,13 +19,13 @@ CASES = [
 
 @pytest.mark.parametrize(("count", "steps"), [(800, 40), (50, 150)])
 async def test_after_a_storm_the_page_shows_what_the_server_has(browser: Browser, count: int, steps: int) -> None:
-    page = await browser.library()
+    page = await browser.nowhere()
     storms = "async ([count, steps]) => (await import('/tests/web/model.js')).storms(1, count, steps)"
     assert await page.evaluate(storms, [count, steps]) == {}
 
 
 async def test_of_a_transcript_each_small_case_holds(browser: Browser) -> None:
-    page = await browser.library()
+    page = await browser.nowhere()
     for case in CASES:
         told = "async (name) => (await import('/tests/web/transcripts.js')).cases[name]()"
         seen, should = await page.evaluate(told, case)

@@ -69,7 +69,7 @@ class Browser:
         await page.goto(url)
         return page
 
-    async def library(self) -> Page:
+    async def nowhere(self) -> Page:
         """An empty page of no server that can import the tree's own `/web/…` and `/tests/…`."""
         context = await self.context()
         await context.route(f"{NOWHERE}/**", _from_the_tree)
