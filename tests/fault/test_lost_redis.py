@@ -4,6 +4,7 @@ what was not is gone, and all who saw it are told."""
 from __future__ import annotations
 
 import asyncio
+import itertools
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
@@ -84,7 +85,9 @@ class House:
     async def state(self) -> dict[str, Any]:
         """What people see of it, by room and by person."""
         rooms = {room: await self.ben.history(room) for room in self.rooms}
-        members = {room: await self.ben.must("GET", f"/v1/rooms/{room}/members") for room in self.rooms}
+        members = {room: (await self.ben.must("GET", f"/v1/rooms/{room}/members"))["members"] for room in self.rooms}
+        for member in itertools.chain(*members.values()):
+            del member["presence"]  # of now, and stored nowhere
         sync = await self.ben.must("GET", "/v1/sync")
         told = ("room", "kind", "head", "read", "unread", "mentions", "role", "messages", "display_name", "topic")
         mine = [{name: room[name] for name in told if name in room} for room in sync["rooms"]]

@@ -85,6 +85,8 @@ async def ada_and_bob(front: Haproxy) -> AsyncIterator[list[Person]]:
 async def scene(browser: Browser, workers: Workers, front: Haproxy, ada_and_bob: list[Person]) -> Scene:
     """A fresh scene, once the streams of the one before are closed."""
     ada, bob = ada_and_bob
+    for worker in workers:  # one that was just started again is ready, and HAProxy does not know it yet
+        await asyncio.to_thread(front.wait_for, worker, "UP")
     room = await ada.create()
     await bob.join(room)
     scene = Scene(browser, await browser.context(), workers, front.url, ada, bob, room)

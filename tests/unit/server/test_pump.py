@@ -159,8 +159,12 @@ async def test_a_reader_that_hears_nothing_is_not_alive(monkeypatch: pytest.Monk
         monkeypatch.setattr(pump_module, "ALIVE_S", 0.01)
         await asyncio.sleep(0.03)
         assert not here.pump.alive
-        here.feed.next.put_nowait([])
-        await until(lambda: here.pump.alive)
+
+        def alive_once_it_hears() -> bool:
+            here.feed.next.put_nowait([])  # again with each look: on a busy machine 10 ms are over before one
+            return here.pump.alive
+
+        await until(alive_once_it_hears)
 
 
 async def test_an_entry_nobody_can_read_sends_readers_away_rather_than_be_missing_silently() -> None:
