@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,6 +36,8 @@ from dchat_client.updates import (
 
 TYPING_S = 6.0
 """How long somebody counts as typing after the server said so last."""
+MOST_EARLY = 200
+"""Rooms, and events of each, that are remembered until the room is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,8 @@ class Chat:
         self.names: dict[str, str] = {}
         """User → the name to show, as far as anybody told."""
         self._typing: dict[str, dict[str, float]] = {}
+        self._early: dict[str, deque[Row]] = {}
+        """Room → what happened there before the server's answer said how it stands, which may be from before that."""
 
     def ordered(self) -> list[Room]:
         """Return the rooms as a list shows them: rooms by name, then direct ones by the people in them."""
@@ -168,8 +173,10 @@ class Chat:
     def _take(self, name: str, row: Row) -> None:
         if (room := self.rooms.get(name)) is not None:
             room.sync(row)
-        else:
-            self.rooms[name] = Room(row, self.me)
+            return
+        room = self.rooms[name] = Room(row, self.me)
+        for event in self._early.pop(name, ()):
+            room.happened(event)
 
     def _happened(self, event: Row) -> Iterator[Change]:
         name = str(event.get("room"))
@@ -178,6 +185,8 @@ class Chat:
         if room is not None:
             room.happened(event)
             yield Change("room", name)
+        elif name in self._early or len(self._early) < MOST_EARLY:
+            self._early.setdefault(name, deque(maxlen=MOST_EARLY)).append(event)
         if kind == "member":
             yield from self._moved(name, event)
         transcript = self.transcripts.get(name)
@@ -196,6 +205,7 @@ class Chat:
     def _moved(self, name: str, event: Row) -> Iterator[Change]:
         if event.get("user") == self.me and event.get("action") in ("leave", "kick"):
             # The transcript stays while it is looked at; the room is not one of ours any more.
+            self._early.pop(name, None)
             if self.rooms.pop(name, None) is not None:
                 yield Change("rooms")
         elif name in self.members:

@@ -129,6 +129,18 @@ def test_one_who_leaves_has_the_room_no_longer_and_one_who_joins_has_it() -> Non
     assert "hall" not in model.rooms
 
 
+def test_what_is_said_in_a_new_room_before_it_is_known_counts_although_the_answer_is_from_before() -> None:
+    model = chat()
+    joined = {"type": "member", "room": "new", "seq": 2, "sender": "bob", "user": "ada", "action": "invite"}
+    model.apply(Happened(joined))
+    model.apply(said("new", 3, "@ada"))
+    model.apply(RoomIs(row("new", head=2)))
+    assert (model.rooms["new"].unread, model.rooms["new"].mentions) == (1, 1)
+    model.apply(said("other", 3))
+    model.apply(RoomIs(row("other", head=3, unread=1)))
+    assert model.rooms["other"].unread == 1
+
+
 def test_the_people_of_a_room_follow_who_comes_and_goes() -> None:
     model = chat(MembersAre("hall", [{"user": "ada", "role": "owner"}, {"user": "bob", "display_name": "Bob"}]))
     assert model.names["bob"] == "Bob"

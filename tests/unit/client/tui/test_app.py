@@ -41,11 +41,14 @@ async def test_the_room_to_begin_with_is_the_named_one_else_the_last_one_else_on
     tmp_path: Path,
 ) -> None:
     async with stage(tmp_path, rooms=ROOMS) as there:
+        await there.shows("▌dev")
         assert there.app.room == "dev"
     Kept(tmp_path).set_room("quiet")
     async with stage(tmp_path, rooms=ROOMS) as there:
+        await there.shows("▌quiet")
         assert there.app.room == "quiet"
     async with stage(tmp_path, rooms=ROOMS, room="lobby") as there:
+        await there.shows("▌lobby")
         assert there.app.room == "lobby"
     async with stage(tmp_path, rooms=ROOMS, room="garden") as there:
         await there.was_asked("join", "garden")
