@@ -54,6 +54,9 @@ const MAX_COUNTED = 2000;
 /** As the server finds them, dchat_server/model.py. */
 const MENTION = /(?<![\p{L}\p{N}_@.-])@([a-z0-9][a-z0-9._-]{0,31})/gu;
 
+/** Rooms, and events of each, that are remembered until the room is known. */
+const MOST_EARLY = 200;
+
 /** Whether `text` calls `user` by `@name`. @param {unknown} text @param {string} user */
 export function mentions(text, user) {
     if (typeof text !== "string" || !text.includes("@")) return false;
@@ -65,6 +68,8 @@ export class Rooms {
     #me;
     /** @type {Map<string, Kept>} */
     #rooms = new Map();
+    /** @type {Map<string, Record<string, any>[]>} */
+    #early = new Map();
 
     /** @param {string} me */
     constructor(me) {
@@ -135,6 +140,9 @@ export class Rooms {
         const base = { head, read, unread, mentions: called };
         if (kept === undefined) {
             this.#rooms.set(room.room, { room, base, counted: [], heard: 0, version: 0, inDoubt: false, leftUnread: false });
+            const early = this.#early.get(room.room) ?? [];
+            this.#early.delete(room.room);
+            for (const event of early) this.deliver(event);
             return true;
         }
         if (version !== null && version !== kept.version) {
@@ -153,12 +161,20 @@ export class Rooms {
      */
     deliver(event) {
         const kept = this.#rooms.get(event.room);
+        if (kept === undefined) this.#remember(event);
         if (kept === undefined || event.seq <= kept.base.head) return false;
         kept.heard = event.seq;
         const facts = this.#facts(kept.room, event);
         if (event.type === "message") this.#count(kept, event, facts);
         else if (event.type === "edit" || event.type === "delete") this.#recount(kept, event);
         return this.#put(kept, { ...kept.room, ...facts, head: Math.max(kept.room.head, event.seq) });
+    }
+
+    /** Keep what happens in a room that is not known yet: the answer that tells of it may be from before. @param {Record<string, any>} event */
+    #remember(event) {
+        const early = this.#early.get(event.room);
+        if (early !== undefined && early.length < MOST_EARLY) early.push(event);
+        else if (early === undefined && this.#early.size < MOST_EARLY) this.#early.set(event.room, [event]);
     }
 
     /** The read marker moved, here or on another device. @param {string} name @param {number} read */
@@ -173,6 +189,7 @@ export class Rooms {
 
     /** Take a room out: one has left it. @param {string} name */
     remove(name) {
+        this.#early.delete(name);
         return this.#rooms.delete(name);
     }
 
