@@ -23,7 +23,7 @@ class Terminal:
     ) -> None:
         found = shutil.which("tmux")
         if found is None:
-            pytest.skip("there is no tmux on this machine")
+            pytest.fail("tmux is missing; on Debian: apt-get install tmux")
         self._tmux = [found, "-L", f"dchat-{os.getpid()}-{id(self):x}", "-f", "/dev/null"]
         # The shell stays when the program ends, so that what it printed last can be read.
         words = f"{shlex.join(command)}; echo ended with $?; exec cat"
