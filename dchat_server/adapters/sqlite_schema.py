@@ -83,7 +83,10 @@ def prepare(path: Path, shards: int) -> str:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     db = connect(path)
     try:
+        # One transaction, or a file that another worker finishes between two of the questions would look like neither.
+        db.execute("BEGIN")
         _check_owner(db, path)
+        db.execute("COMMIT")
         _use_wal(db)
         db.execute("BEGIN IMMEDIATE")
         _check_owner(db, path)

@@ -359,11 +359,12 @@ async def test_a_step_of_the_former_leader_that_arrives_late_is_refused(dynamo: 
     old, new = workers.one(read_s=20, wait_s=60), workers.one()
     await old.start()
     await old.raise_fence(5)
-    dynamo.faults.slow(800, "TransactWriteItems")
+    dynamo.faults.hold("TransactWriteItems")
     late = [asyncio.create_task(old.commit(5, RoomChange(step(1, f"r{n}"), put=RUNS, shard=n))) for n in range(SHARDS)]
     late.append(asyncio.create_task(old.save_users(5, [(2, ADA)])))
     await eventually(lambda: dynamo.calls["TransactWriteItems"] >= SHARDS, "they are on their way")
     await new.raise_fence(6)
+    dynamo.faults.clear()
     outcomes = await asyncio.gather(*late, return_exceptions=True)
     assert {type(outcome) for outcome in outcomes} == {Fenced}
     assert {getattr(outcome, "seen", 0) for outcome in outcomes} == {6}

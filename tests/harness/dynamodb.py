@@ -87,6 +87,7 @@ class Faults:
     def __init__(self) -> None:
         self._waiting: list[_Fault] = []
         self._slow: dict[str, float] = {}
+        self._held: dict[str, asyncio.Event] = {}
         self._random = random.Random(11)
         self.hits: Counter[str] = Counter()
         """How often each kind of fault happened."""
@@ -133,10 +134,16 @@ class Faults:
         """Each call takes so much longer, until `clear`."""
         self._slow[operation] = ms / 1000
 
+    def hold(self, operation: str) -> None:
+        """Each call waits before anything happens, until `clear`."""
+        self._held[operation] = asyncio.Event()
+
     def clear(self) -> None:
-        """Nothing more happens."""
+        """Nothing more happens; what was held goes on."""
         self._waiting.clear()
         self._slow.clear()
+        while self._held:
+            self._held.popitem()[1].set()
         self.down = False
 
     def _add(self, kind: str, operation: str, times: int | None, share: float, status: int = 0, code: str = "") -> None:
@@ -153,8 +160,11 @@ class Faults:
                 return fault
         return None
 
-    def delay_s(self, operation: str) -> float:
-        return self._slow.get(operation, self._slow.get(ANY, 0.0))
+    async def delay(self, operation: str) -> None:
+        if delay_s := self._slow.get(operation, self._slow.get(ANY, 0.0)):
+            await asyncio.sleep(delay_s)
+        if held := self._held.get(operation):
+            await held.wait()
 
 
 class Dynamo:
@@ -226,8 +236,7 @@ class Dynamo:
         self.items[operation] += _items(asked)
         if self.requests is not None:
             self.requests.append((operation, asked))
-        if delay_s := self.faults.delay_s(operation):
-            await asyncio.sleep(delay_s)
+        await self.faults.delay(operation)
         fault = self.faults.next(operation)
         kind = fault.kind if fault else ""
         if self.faults.down or kind == "reset":

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
 
+from dchat_server.adapters import sqlite_schema
 from dchat_server.adapters.sqlite_schema import APPLICATION, SCHEMA, connect, prepare
 from dchat_server.errors import ClusterMismatch
 
@@ -76,3 +78,26 @@ def test_a_folder_that_cannot_be_written_is_an_error_of_the_system(tmp_path: Pat
     with pytest.raises(OSError, match="file"):
         prepare(tmp_path / "file" / "archive.sqlite3", 4)
     assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_file_that_another_worker_finishes_while_it_is_looked_at_is_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "archive.sqlite3"
+    other = threading.Thread(target=prepare, args=(path, 4))
+
+    def connect_and_dawdle(path: Path) -> sqlite3.Connection:
+        def before(statement: str) -> None:
+            if statement.startswith("SELECT count") and not other.ident:
+                other.start()
+                other.join(0.5)  # as far as it gets: where all is well, it waits for us
+
+        db = connect(path)
+        if threading.current_thread() is not other:
+            db.set_trace_callback(before)
+        return db
+
+    monkeypatch.setattr(sqlite_schema, "connect", connect_and_dawdle)
+    identity = prepare(path, 4)
+    other.join()
+    assert prepare(path, 4) == identity
