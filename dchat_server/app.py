@@ -27,7 +27,7 @@ from dchat_server.cluster import Cluster
 from dchat_server.config import Config
 from dchat_server.cursor import Cursor
 from dchat_server.dashboards import Dashboards
-from dchat_server.drain import send_away
+from dchat_server.drain import notice_of, send_away
 from dchat_server.errors import BackendUnavailable, ClusterMismatch
 from dchat_server.history import History
 from dchat_server.http import front
@@ -114,7 +114,13 @@ async def running_worker(config: Config, redis_url: str, name: str) -> AsyncIter
         )
         me = Member(name, address_of(config), __version__, int(time.time() * 1000), 0)
         cluster = Cluster(
-            me, worker, parts.leadership, parts.board, leading=lambda: parts.leader.state, kinds=config.kinds
+            me,
+            worker,
+            parts.leadership,
+            parts.board,
+            leading=lambda: parts.leader.state,
+            kinds=config.kinds,
+            notice_s=notice_of(config.drain_s),
         )
         dashboards = Dashboards(
             cluster, is_revoked=accounts.is_revoked, dead_among=accounts.dead_among, ping_s=config.ping_interval_s
@@ -142,7 +148,7 @@ async def running_worker(config: Config, redis_url: str, name: str) -> AsyncIter
             worker.spawn(parts.leader.run())
             yield app
         finally:
-            await parts.leadership.stop()  # first, so that another leads while this one still drains
+            await parts.leadership.stop()
             for task in list(worker.tasks):
                 task.cancel()
             await asyncio.gather(*worker.tasks, return_exceptions=True)
@@ -238,7 +244,8 @@ def stream_limit(config: Config) -> int:
 def run_worker(config: Config, *, redis_url: str, worker_id: str, on_ready: Callable[[], None]) -> int:
     """Run a worker until it was told to stop (SIGTERM, SIGINT) and has drained. Returns the exit code.
 
-    Blocks. SIGTERM drains: `/readyz` says 503, streams are sent elsewhere in waves, accepted sends finish.
+    Blocks. SIGTERM drains: another worker leads, `/readyz` says 503, streams are sent elsewhere in waves, accepted
+    sends finish.
     """
     try:
         import uvloop
@@ -281,12 +288,8 @@ async def _serve(config: Config, redis_url: str, worker_id: str, on_ready: Calla
             on_ready()
             log.info("ready", worker=worker_id, host=config.host, port=config.port)
             signum = await stopping
-            app[WORKER].draining = True
-            app[CLUSTER].leave()
-            if config.reuse_port:
-                await site.stop()  # the other workers of this port take what comes now
-            app[DASHBOARDS].send_away()
-            await _drain(app[WORKER], signum)
+            # Somebody at a terminal who pressed Ctrl-C has no balancer in front.
+            await _drain(app, site, 0.0 if signum == signal.SIGINT else notice_of(config.drain_s))
             await runner.cleanup()
     except (BackendUnavailable, ClusterMismatch) as error:
         log.error("cannot_start", error=str(error))
@@ -294,12 +297,17 @@ async def _serve(config: Config, redis_url: str, worker_id: str, on_ready: Calla
     return 0
 
 
-async def _drain(worker: Worker, signum: signal.Signals) -> None:
+async def _drain(app: web.Application, site: web.TCPSite, notice_s: float) -> None:
     """Say that we are going, wait for a balancer to hear it, send streams away, and let new ones go elsewhere."""
+    worker = app[WORKER]
     log.info("draining", streams=worker.hub.count)
-    # Somebody at a terminal who pressed Ctrl-C has no balancer in front.
-    notice_s = 0.0 if signum == signal.SIGINT else min(1.0, worker.config.drain_s / 4)
+    worker.draining = True
+    app[CLUSTER].leave()
     await asyncio.sleep(notice_s)
+    worker.refuses_streams = True
+    if worker.config.reuse_port:
+        await site.stop()  # the other workers of this port take what comes now
+    app[DASHBOARDS].send_away()
     await send_away(worker.hub, max(0.0, worker.config.drain_s - notice_s - 2.0))
     with suppress(TimeoutError):
         async with asyncio.timeout(1.0):

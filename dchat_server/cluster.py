@@ -7,7 +7,8 @@ Posting never holds anything up: a board that does not answer is tried again wit
 
 *Being asked.* Operators and the leader speak through the feed, which every worker reads anyway: `drain`, `step_down`
 and `shed` name one worker, and that worker acts. All of them may be repeated. One that is lost (the feed lost its tail)
-has no effect, and who asked sees that on the board.
+has no effect, and who asked sees that on the board. A worker that drains does not stand for election, for it may be
+ended at any moment, until it is taken back.
 
 *Knowing.* `snapshot` puts together who is a member (Leadership), what each said last (Board) and what the leader
 reports. Each part may be away. Then what it would say is None and `errors` says why, and the answer comes all the
@@ -25,7 +26,7 @@ from typing import Any
 import orjson
 import structlog
 
-from dchat_server.drain import send_away, send_some_away
+from dchat_server.drain import LONGEST_NOTICE_S, send_away, send_some_away
 from dchat_server.errors import ChatError
 from dchat_server.model import Control
 from dchat_server.ports_cluster import Board, Leader, Leadership, Member
@@ -45,7 +46,7 @@ SHED_MOST_SHARE = 0.5
 class Cluster:
     """One worker's view of the cluster and its part in it. `start` once, `stop` once; `on_control` gets every control
     entry of the feed. `leading` says how far this worker has come as the leader, see `leader.Leader.state`; `kinds` is
-    what this worker's parts are, see `Config.kinds`."""
+    what this worker's parts are, see `Config.kinds`; for `notice_s` a worker that drains still takes streams."""
 
     def __init__(
         self,
@@ -56,8 +57,9 @@ class Cluster:
         *,
         leading: Callable[[], str] = lambda: "following",
         kinds: Mapping[str, str],
+        notice_s: float = LONGEST_NOTICE_S,
     ) -> None:
-        self._kinds = kinds
+        self._kinds, self._notice_s = kinds, notice_s
         self.me, self.leadership, self.board = me, leadership, board
         self._work = work
         self._gauge = Gauge(me, work, leading=leading)
@@ -82,13 +84,15 @@ class Cluster:
         await self._post({"left": True})
 
     def leave(self) -> None:
-        """The process is going to end: from now on nothing that operators ask changes that."""
+        """The process is going to end: another shall lead while this one drains, and from now on nothing that operators
+        ask changes that."""
         self._leaving = True
+        self.leadership.withdraw()
 
     @property
-    def draining(self) -> bool:
+    def refuses_streams(self) -> bool:
         """True while this worker takes no streams, because it was asked to drain or is going to end."""
-        return self._work.draining
+        return self._work.refuses_streams
 
     # --- saying ----------------------------------------------------------------------------------------------------
 
@@ -137,7 +141,7 @@ class Cluster:
             # A term has a number, so an order that comes late does not end a later one.
             leader = self.leadership.leader
             if leader is None or leader.fence == facts["epoch"]:
-                self._spawn(self._step_down("asked"))
+                self._spawn(self._step_down())
         else:
             self._shed(facts["streams"], facts["seconds"])
 
@@ -145,24 +149,27 @@ class Cluster:
         if undo:
             if self._asked_to_drain:
                 log.info("drain_undone")
-                self._asked_to_drain = self._work.draining = False
+                self._asked_to_drain = self._work.draining = self._work.refuses_streams = False
+                self.leadership.stand()
                 if self._draining is not None:
                     self._draining.cancel()
         elif not self._work.draining:
             log.info("drain_asked", streams=self._work.hub.count)
             self._asked_to_drain = self._work.draining = True
-            self._spawn(self._step_down("draining"))
+            self.leadership.withdraw()
             self._draining = self._spawn(self._send_away())
 
     async def _send_away(self) -> None:
         """Streams go elsewhere, those too that were just opening."""
+        await asyncio.sleep(self._notice_s)
+        self._work.refuses_streams = True
         while True:
             if self._work.hub.count:
                 await send_away(self._work.hub, DRAIN_S)
             await asyncio.sleep(0.5)
 
-    async def _step_down(self, why: str) -> None:
-        log.info("stepping_down", why=why)
+    async def _step_down(self) -> None:
+        log.info("stepping_down")
         await self.leadership.step_down()
 
     def _shed(self, streams: int, seconds: float) -> None:

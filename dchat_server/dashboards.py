@@ -96,7 +96,7 @@ class Dashboards:
 
     async def open(self, dashboard: Dashboard) -> None:
         """Write `hello` and the present, then whatever comes. Raises ChatError overloaded, draining."""
-        if self._cluster.draining:
+        if self._cluster.refuses_streams:
             raise ChatError("draining")
         if len(self._watching) >= MOST:
             raise ChatError("overloaded", f"This worker serves {MOST} dashboards already; another one may have room.")
@@ -148,7 +148,7 @@ class Dashboards:
             await asyncio.sleep(max(0.0, due - loop.time()))
 
     async def _tell(self) -> None:
-        if self._cluster.draining:
+        if self._cluster.refuses_streams:
             self.send_away()
             return
         wall_ms = time.time() * 1000

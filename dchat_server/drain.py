@@ -1,5 +1,10 @@
 """Sending readers elsewhere, before a worker stops or because it has more than its share: in waves, each with a delay
-of its own."""
+of its own.
+
+A worker that drains first gives notice: `/readyz` says 503, and everything else goes on, new streams too. Balancers
+look every second or so, and what they send meanwhile must not meet an error: a browser's EventSource that is answered
+503 once never comes back. Only then are streams sent away, and new ones refused.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +19,13 @@ WAVES = 20
 PER_SECOND = 2000
 """Streams sent away a second, where the time allows: a wave of sign-ins is what other workers get to feel."""
 SPREAD_MS = 2000
+LONGEST_NOTICE_S = 3.0
+"""Longer than two of a balancer's questions, when it asks every second."""
+
+
+def notice_of(drain_s: float) -> float:
+    """Seconds of `drain_s` that are for the balancer to hear of it."""
+    return min(LONGEST_NOTICE_S, drain_s / 4)
 
 
 def reconnect_frame(after_ms: int) -> Frame:

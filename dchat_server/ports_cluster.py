@@ -77,6 +77,15 @@ class Leadership(Protocol):
         """End a present term; another worker leads next if there is one. Nothing happens when there is no term."""
         ...
 
+    def withdraw(self) -> None:
+        """End a present term and leave the election, until `stand`. At once and without waiting; what others see of it
+        follows within milliseconds, where anybody can be reached. Where nobody else stands, nobody leads."""
+        ...
+
+    def stand(self) -> None:
+        """Stand for election again after `withdraw`."""
+        ...
+
     def set_streams(self, count: int) -> None:
         """Say how many streams this worker has; told to the others within some seconds."""
         ...

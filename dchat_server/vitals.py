@@ -20,6 +20,7 @@ class Work(Protocol):
     """What this process serves; `http.worker.Worker` is one."""
 
     draining: bool
+    refuses_streams: bool
     refused: Counter[str]
     sends: Histogram
 

@@ -140,6 +140,7 @@ class FakeLeadership:
         self.leader, self.members = leader, members
         self.state = "connected"
         self.stepped_down = 0
+        self.stands = True
         self.streams = 0
 
     async def start(self, me: Member) -> None:
@@ -153,6 +154,12 @@ class FakeLeadership:
 
     async def step_down(self) -> None:
         self.stepped_down += 1
+
+    def withdraw(self) -> None:
+        self.stands = False
+
+    def stand(self) -> None:
+        self.stands = True
 
     def set_streams(self, count: int) -> None:
         self.streams = count

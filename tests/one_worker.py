@@ -168,7 +168,7 @@ async def one_worker(*, settings: dict[str, str] | None = None, streams_per_user
     )
     me = Member("w1", "127.0.0.1:5000", "1.2.3", 1_764_000_000_000, 0)
     leadership, board, inspected = FakeLeadership(Leader("w1", 7), [me]), MemoryBoard(cluster), FakeInspected()
-    in_cluster = Cluster(me, worker, leadership, board, kinds=config.kinds)
+    in_cluster = Cluster(me, worker, leadership, board, kinds=config.kinds, notice_s=0.05)
     dashboards = Dashboards(
         in_cluster, is_revoked=names.is_revoked, dead_among=names.dead_among, every_s=0.05, ping_s=0.2
     )

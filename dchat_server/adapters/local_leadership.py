@@ -72,6 +72,14 @@ class LocalLeadership:
             async with asyncio.timeout(5):
                 await self._resigned.wait()
 
+    def withdraw(self) -> None:
+        self._terms.withdraw()
+        if self._term is not None:
+            self._term.end("withdrawn")
+
+    def stand(self) -> None:
+        self._terms.stand()
+
     def set_streams(self, count: int) -> None:
         """Nobody here needs to know."""
 

@@ -78,10 +78,12 @@ class LeaseTerm:
 
 class Terms:
     """The terms of one worker, for its one reader. A worker stands for election only while `wanted` is set: its reader
-    waits for a term. So work of the last term has ended before the next one begins, and nobody leads idly."""
+    waits for a term, and it has not withdrawn. So work of the last term has ended before the next one begins, and
+    nobody leads idly."""
 
     def __init__(self) -> None:
         self.wanted = asyncio.Event()
+        self._withdrawn = False
         self._waiting: asyncio.Future[LeaseTerm | None] | None = None
         self._last: LeaseTerm | None = None
         self._closed = False
@@ -96,7 +98,7 @@ class Terms:
             raise StopAsyncIteration
         waiting: asyncio.Future[LeaseTerm | None] = asyncio.get_running_loop().create_future()
         self._waiting = waiting
-        self.wanted.set()
+        self._want()
         try:
             term = await waiting
         except asyncio.CancelledError:
@@ -104,8 +106,8 @@ class Terms:
                 term.end("nobody took it")
             raise
         finally:
-            self.wanted.clear()
             self._waiting = None
+            self._want()
         if term is None:
             raise StopAsyncIteration
         self._last = term
@@ -113,15 +115,31 @@ class Terms:
 
     def offer(self, term: LeaseTerm) -> bool:
         """Hand a term to the reader; False (and the term is over) when nobody waits for one any more."""
-        if self._waiting is None or self._waiting.done():
+        if self._waiting is None or self._waiting.done() or self._withdrawn:
             term.end("nobody waits for it")
             return False
         self._waiting.set_result(term)
-        self.wanted.clear()
+        self._want()
         return True
+
+    def withdraw(self) -> None:
+        """Want no more terms, until `stand`. What was handed out already goes on."""
+        self._withdrawn = True
+        self._want()
+
+    def stand(self) -> None:
+        """Want terms again, once the reader waits for one."""
+        self._withdrawn = False
+        self._want()
 
     def close(self) -> None:
         """No more terms: the reader's iteration ends."""
         self._closed = True
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
+
+    def _want(self) -> None:
+        if self._waiting is not None and not self._waiting.done() and not self._withdrawn:
+            self.wanted.set()
+        else:
+            self.wanted.clear()

@@ -89,6 +89,15 @@ class ZooKeeperLeadership:
             async with asyncio.timeout(CLOSE_S):
                 await election.resigned.wait()
 
+    def withdraw(self) -> None:
+        self._terms.withdraw()
+        if self._election is not None:
+            self._election.end_term("withdrawn")
+            self._election.wake()
+
+    def stand(self) -> None:
+        self._terms.stand()
+
     def set_streams(self, count: int) -> None:
         self._streams = count
         if self._members is not None:

@@ -38,6 +38,11 @@ class Election:
         self.resigned = asyncio.Event()
         """Set when nothing of ours stands in the queue, or nobody can tell."""
         self._look = asyncio.Event()
+        self._change = asyncio.Event()
+
+    def wake(self) -> None:
+        """See at once whether we still want to stand."""
+        self._change.set()
 
     def look(self) -> None:
         """See soon who leads: it may be another."""
@@ -83,7 +88,7 @@ class Election:
 
     async def _until_turn(self, session: Session, node: str, fence: int) -> None:
         """Wait for our turn and lead. Returns when we stand no more."""
-        change = asyncio.Event()
+        change = self._change
         watch = waker(change)
         while self._terms.wanted.is_set():
             change.clear()

@@ -48,7 +48,7 @@ async def get_events(request: web.Request) -> web.StreamResponse:
     wanted = _wanted(request)
     cursor = request.headers.get("Last-Event-ID") or request.query.get("cursor") or None
     since_ms = _since_ms(request.query.get("since"))
-    if worker.draining:
+    if worker.refuses_streams:
         raise ChatError("draining")
     if not worker.pump.alive:
         raise ChatError("backend_unavailable")

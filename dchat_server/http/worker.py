@@ -40,6 +40,9 @@ class Worker:
     max_streams: int
     """Streams this process takes; more are refused as overloaded."""
     draining: bool = False
+    """`/readyz` says that nothing more is to be sent here; each answer is the last one on its connection."""
+    refuses_streams: bool = False
+    """Those that are open are being sent elsewhere."""
     refused: Counter[str] = field(default_factory=Counter)
     """Requests refused, by code."""
     sends: Histogram = field(default_factory=Histogram)

@@ -174,6 +174,59 @@ async def test_one_that_is_alone_leads_again_after_stepping_down(town: Town) -> 
     assert second.fence > first.fence
 
 
+async def test_one_that_withdraws_gives_its_term_up_and_never_leads_whoever_dies(town: Town) -> None:
+    for name in "abc":
+        await town.worker(name)
+    first = await town.leader()
+    (term,) = first.terms
+    first.port.withdraw()
+    assert not term.valid
+    others = [worker for worker in town.workers if worker is not first]
+    for _ in range(2):
+        leader = await town.leader(others)
+        others.remove(leader)
+        await leader.stop()
+    await asyncio.sleep(1.0)  # nobody else is left: it does not lead all the same
+    assert len(first.terms) == 1
+
+
+async def test_one_that_withdraws_while_it_waits_for_its_turn_is_passed_over(town: Town) -> None:
+    first = await town.worker("a")
+    await town.leader()
+    waiting, last = await town.worker("b"), await town.worker("c")
+    await asyncio.sleep(0.2)
+    waiting.port.withdraw()
+    await asyncio.sleep(0.2)
+    await first.port.step_down()
+    assert await town.leader([waiting, last]) is last
+    assert not waiting.terms
+
+
+async def test_one_that_withdrew_leads_again_once_it_stands(town: Town) -> None:
+    worker = await town.worker("a")
+    await town.leader()
+    worker.port.withdraw()
+    worker.port.withdraw()
+    await asyncio.sleep(0.5)
+    assert not worker.leads
+    worker.port.stand()
+    worker.port.stand()
+    await town.leader()
+    first, second = worker.terms
+    assert second.fence > first.fence
+
+
+async def test_one_that_withdrew_before_it_began_leaves_leading_to_the_others(town: Town) -> None:
+    early = Worker("early", town.leadership())
+    town.workers.append(early)
+    early.port.withdraw()
+    early.reader = asyncio.create_task(early.read())
+    await early.port.start(Member("early", "early.example:5000", "1.2", 1, 0))
+    other = await town.worker("other")
+    assert await town.leader() is other
+    assert not early.terms
+
+
 async def test_a_term_is_over_once_and_for_good(town: Town) -> None:
     worker = await town.worker("a")
     await town.leader()

@@ -128,10 +128,10 @@ async def test_a_worker_that_drains_sends_the_page_away_which_says_so_and_comes_
 ) -> None:
     page = await watched(here, browser)
     await expect(page.locator("#freshness")).to_have_text("Live")
-    here.worker.draining = True
+    here.worker.refuses_streams = True
     await expect(page.locator("#freshness")).to_contain_text("Disconnected: last heard")
     await expect(page.locator("#why")).to_contain_text("This page tries again")
-    here.worker.draining = False
+    here.worker.refuses_streams = False
     await expect(page.locator("#freshness")).to_have_text("Live")
     await expect(page.locator("#why")).to_be_empty()
 

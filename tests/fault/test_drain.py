@@ -46,10 +46,8 @@ async def test_a_worker_with_hundreds_of_streams_drains_in_time_and_its_readers_
     going.process.terminate()
     await eventually(lambda: going.status("/readyz") == 503, "/readyz of the draining worker says 503")
     assert going.status("/healthz") == 200
-    refused = await people[1].ask("GET", "/v1/events", worker=0)
-    assert (refused.status, refused.code) == (503, "draining")
-    assert int(refused.headers["Retry-After"]) >= 1
-    # It still takes what comes in.
+    # It still takes what comes in, a stream as well: a balancer may not have heard of it.
+    assert (await people[1].ask("GET", "/v1/events?poll=0", worker=0)).status == 200
     assert (await people[1].ask("POST", f"/v1/rooms/{room}/messages", {"text": "x"}, worker=0)).status == 201
     code = await asyncio.to_thread(going.process.wait)
     took = time.monotonic() - began

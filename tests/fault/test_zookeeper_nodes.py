@@ -64,6 +64,24 @@ def queue(client: KazooClient, access: Access) -> list[str]:
     return sorted(client.get_children(f"{access.root}/election"), key=lambda name: name[-10:])
 
 
+async def test_who_withdraws_is_out_of_the_queue_at_once_and_at_its_end_when_it_stands_again(
+    access: Access, workers: Workers, client: KazooClient
+) -> None:
+    first = await workers.start(access, "a")
+    await first.leads()
+    others = [await workers.start(access, name) for name in "bc"]
+    await eventually(lambda: len(queue(client, access)) == 3, "all three stand")
+    _, mine, last = queue(client, access)
+    began = time.monotonic()
+    next(each for each in others if mine.startswith(f"{each.client_id[0]:016x}")).port.withdraw()
+    await eventually(lambda: mine not in queue(client, access), "it stands no more", every_s=0.01)
+    assert time.monotonic() - began < SESSION_S  # by itself it would look as seldom as that
+    for each in others:
+        each.port.stand()
+    await eventually(lambda: len(queue(client, access)) == 3, "it stands again")
+    assert queue(client, access)[1] == last
+
+
 @pytest.mark.parametrize("lost", [b"/election/", b"/workers/a", b"/dchat/election"])
 async def test_a_lost_answer_leaves_nothing_behind(
     lost: bytes, wire: Wire, by_wire: Access, workers: Workers, client: KazooClient

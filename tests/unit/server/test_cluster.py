@@ -61,6 +61,7 @@ class FakeWork:
     pump: Any = field(default_factory=FakePump)
     publisher: Any = field(default_factory=FakePublisher)
     draining: bool = False
+    refuses_streams: bool = False
     refused: Counter[str] = field(default_factory=Counter)
     sends: Histogram = field(default_factory=Histogram)
 
@@ -94,7 +95,7 @@ class Stage:
 async def stage(*, started: bool = False) -> AsyncIterator[Stage]:
     work, board = FakeWork(), MemoryBoard(MemoryCluster())
     leadership = FakeLeadership(Leader("w1", 7), [ME, OTHER])
-    cluster = Cluster(ME, work, leadership, board, kinds=KINDS)
+    cluster = Cluster(ME, work, leadership, board, kinds=KINDS, notice_s=0.05)
     if started:
         cluster.start()
     try:
@@ -209,7 +210,29 @@ async def test_a_drained_worker_sends_its_streams_away_and_those_that_come_late(
         assert all(b"event: reconnect\ndata: " in sink.data and b"retry: " in sink.data for sink in sinks)
         (late,) = here.work.streams(1)  # it was opening while the others were sent away
         await here.until(lambda: b"reconnect" in late.data)
-        await here.until(lambda: here.leadership.stepped_down == 1)
+
+
+async def test_a_drained_worker_takes_streams_until_balancers_have_heard_of_it() -> None:
+    async with stage() as here:
+        here.ask("drain", worker="w1", undo=False)
+        assert (here.work.draining, here.work.refuses_streams) == (True, False)
+        await here.until(lambda: here.work.refuses_streams)
+
+
+async def test_a_drained_worker_stands_for_election_no_more_until_it_is_taken_back() -> None:
+    async with stage() as here:
+        here.ask("drain", worker="w1", undo=False)
+        assert not here.leadership.stands
+        here.ask("drain", worker="w1", undo=True)
+        assert here.leadership.stands
+
+
+async def test_a_worker_that_is_going_to_end_leaves_the_election_for_good() -> None:
+    async with stage() as here:
+        here.ask("drain", worker="w1", undo=False)
+        here.cluster.leave()
+        here.ask("drain", worker="w1", undo=True)
+        assert not here.leadership.stands
 
 
 async def test_a_worker_that_is_taken_back_keeps_the_streams_it_has() -> None:
@@ -219,7 +242,7 @@ async def test_a_worker_that_is_taken_back_keeps_the_streams_it_has() -> None:
         here.ask("drain", worker="w1", undo=True)
         here.work.streams(3)
         await asyncio.sleep(0.6)
-        assert (here.work.draining, here.work.hub.count) == (False, 3)
+        assert (here.work.draining, here.work.refuses_streams, here.work.hub.count) == (False, False, 3)
 
 
 async def test_a_worker_that_is_going_to_end_is_not_taken_back() -> None:

@@ -185,9 +185,10 @@ async def test_a_worker_is_drained_and_taken_back(here: Here) -> None:
     async with here.http.get(f"http://127.0.0.1:{here.port}/readyz") as response:
         assert response.status == 503
     assert (await here.call("POST", "/v1/rooms/lobby/messages", json={"text": "still served"}))[0] == 201
-    assert here.leadership.stepped_down == 1
+    assert not here.leadership.stands
     await here.call("POST", "/v1/cluster/drain", json={"worker": "w1", "undo": True})
     await here.until(lambda: not here.worker.draining)
+    assert here.leadership.stands
     async with here.http.get(url, headers={"Authorization": "Bearer ada"}) as stream:
         await asyncio.sleep(0.7)  # longer than a drained worker waits before it looks for newcomers
         assert here.worker.hub.count == 1
@@ -370,7 +371,7 @@ async def test_an_event_source_on_another_site_opens_it_with_a_ticket(here: Here
 async def test_a_drained_worker_sends_dashboards_elsewhere_and_takes_none(here: Here) -> None:
     async with watching(here) as events:
         await the(events, "stats")
-        here.worker.draining = True
+        here.worker.refuses_streams = True
         assert (await the(events, "reconnect"))["after_ms"] >= 100
         assert [event async for event in events] == []
     assert (await here.call("GET", "/v1/cluster/events"))[1]["code"] == "draining"

@@ -45,6 +45,12 @@ def test_a_browser_is_told_when_to_come_back_as_well() -> None:
     assert json.loads(frame.data) == {"type": "reconnect", "after_ms": 1234}
 
 
+def test_the_notice_is_a_part_of_the_drain_and_long_enough_for_two_questions_of_a_balancer() -> None:
+    assert drain.notice_of(12.0) > 2.0
+    assert drain.notice_of(600.0) == drain.notice_of(12.0)
+    assert [drain.notice_of(drain_s) for drain_s in (4.0, 0.0)] == [1.0, 0.0]
+
+
 async def test_everybody_is_sent_away_each_at_a_time_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drain, "PER_SECOND", 1000)
     hub = Hub([Position(1, 0)], lambda room: 0)

@@ -48,6 +48,10 @@ class HandLeadership:
             self.stepped_down.append(self.present.fence)
             self.present.end("stepped down")
 
+    def withdraw(self) -> None: ...
+
+    def stand(self) -> None: ...
+
     async def start(self, me: Member) -> None: ...
 
     async def stop(self) -> None:

@@ -94,6 +94,36 @@ async def test_a_term_is_wanted_only_while_the_reader_waits() -> None:
         await anext(terms)
 
 
+async def test_no_term_is_wanted_while_the_worker_has_withdrawn() -> None:
+    terms = Terms()
+    terms.withdraw()
+    waiting = asyncio.ensure_future(anext(terms))
+    await asyncio.sleep(0)
+    assert not terms.wanted.is_set()
+    early = LeaseTerm(1)
+    assert not terms.offer(early)
+    assert not early.valid
+    terms.stand()
+    assert terms.wanted.is_set()
+    terms.withdraw()
+    assert not terms.wanted.is_set()
+    terms.stand()
+    assert terms.offer(LeaseTerm(2))
+    terms.stand()  # nobody waits for another one
+    assert not terms.wanted.is_set()
+    await waiting
+
+
+async def test_nothing_is_offered_to_a_reader_that_was_told_the_end() -> None:
+    terms = Terms()
+    waiting = asyncio.ensure_future(anext(terms))
+    await asyncio.sleep(0)
+    terms.close()
+    assert not terms.offer(LeaseTerm(1))
+    with pytest.raises(StopAsyncIteration):
+        await waiting
+
+
 async def test_a_term_given_to_a_reader_that_is_just_cancelled_is_over() -> None:
     terms = Terms()
     waiting = asyncio.ensure_future(anext(terms))
