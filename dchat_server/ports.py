@@ -7,7 +7,7 @@ write is then unknown, and repeating it with the same key is safe.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -96,6 +96,11 @@ class RoomLog(Protocol):
         the same `client_id` for 24 h: the first place comes back. Raises ChatError room_not_found, not_a_member,
         read_only, room_archived, idempotency_conflict, overloaded.
         """
+        ...
+
+    def post(self, room: str, draft: Draft, told: Callable[[Sent | Exception | None], None]) -> None:
+        """`send` for callers that are no tasks: `told` is called once, later, with the place or with what `send` would
+        raise. With None nothing has happened, and only `send` can find out more. Raises ChatError overloaded."""
         ...
 
     async def send_many(self, room: str, drafts: Sequence[Draft]) -> list[Sent | ChatError]:

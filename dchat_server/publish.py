@@ -63,6 +63,19 @@ class Publisher:
         self.sent += 1
         return sent
 
+    def post(self, room: str, draft: Draft, told: Callable[[Sent | Exception | None], None]) -> bool:
+        """`send` for callers that are no tasks, see `RoomLog.post`. False when a round trip is needed first to tell
+        whether the sender may; nothing has happened then. Raises ChatError overloaded."""
+        if not self._limiter.try_spend(draft.sender):
+            return False
+
+        def count(outcome: Sent | Exception | None) -> None:
+            self.sent += isinstance(outcome, Sent)
+            told(outcome)
+
+        self._log.post(room, draft, count)
+        return True
+
     async def send_many(self, room: str, drafts: Sequence[Draft | ChatError]) -> list[Sent | ChatError]:
         """Store a batch in order. A line that is refused for a passing reason ends it: all later lines get the same
         refusal, so what is sent again keeps its order."""

@@ -15,7 +15,7 @@ anew (history.py).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -42,6 +42,9 @@ class Timeline:
 
     async def send(self, room: str, draft: Draft) -> Sent:
         return await self._log.send(room, draft)
+
+    def post(self, room: str, draft: Draft, told: Callable[[Sent | Exception | None], None]) -> None:
+        self._log.post(room, draft, told)
 
     async def send_many(self, room: str, drafts: Sequence[Draft]) -> list[Sent | ChatError]:
         return await self._log.send_many(room, drafts)

@@ -229,6 +229,12 @@ class MemoryRoomLog:
             raise outcome
         return outcome
 
+    def post(self, room: str, draft: Draft, told: Callable[[Sent | Exception | None], None]) -> None:
+        def stored(task: asyncio.Task[list[Sent | ChatError]]) -> None:
+            told(task.result()[0])
+
+        asyncio.ensure_future(self.send_many(room, (draft,))).add_done_callback(stored)
+
     async def send_many(self, room: str, drafts: Sequence[Draft]) -> list[Sent | ChatError]:
         cluster = await self._nodes.turn()
         return [self._store(cluster, room, draft) for draft in drafts]

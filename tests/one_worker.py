@@ -18,6 +18,7 @@ from dchat_server.config import Config
 from dchat_server.dashboards import Dashboards
 from dchat_server.errors import BackendUnavailable, ChatError
 from dchat_server.history import History
+from dchat_server.http import front
 from dchat_server.http.parts import ACCOUNTS, CLUSTER, CONFIG, DASHBOARDS, INSPECTOR, LIMITER, SLOTS
 from dchat_server.http.problems import problems
 from dchat_server.http.routes import add_routes
@@ -180,6 +181,7 @@ async def one_worker(*, settings: dict[str, str] | None = None, streams_per_user
     add_routes(app)
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5)
     await runner.setup()
+    front.install(runner, app)
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]

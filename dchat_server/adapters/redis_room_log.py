@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
 
 from dchat_server import fold, wire
-from dchat_server.adapters.redis_lanes import Lanes
+from dchat_server.adapters.redis_lanes import Answer, Lanes
 from dchat_server.adapters.redis_missing import Missing, lost_again
 from dchat_server.adapters.redis_nodes import RedisNodes
 from dchat_server.adapters.redis_wire import Value
 from dchat_server.chunk import Row
-from dchat_server.errors import FAILURES, ChatError
+from dchat_server.errors import FAILURES, BackendUnavailable, ChatError
 from dchat_server.model import Draft, Event, Message, Sent
 from dchat_server.ports import Amendment, Archived, Edge, Moved, Place, Trimmed
 
@@ -48,7 +49,29 @@ class RedisRoomLog:
             raise outcome
         return outcome
 
+    def post(self, room: str, draft: Draft, told: Callable[[Sent | Exception | None], None]) -> None:
+        def answered(future: asyncio.Future[list[Answer]]) -> None:
+            if (problem := future.exception()) is not None:
+                told(problem if isinstance(problem, Exception) else BackendUnavailable())
+                return
+            (answer,) = future.result()
+            told(None if answer[0] == b"behind" else outcome_of(room, answer))
+
+        self._lanes.submit(self._keys.shard(room), self._arguments(room, (draft,))).add_done_callback(answered)
+
     async def send_many(self, room: str, drafts: Sequence[Draft]) -> list[Sent | ChatError]:
+        shard, args = self._keys.shard(room), self._arguments(room, drafts)
+        answers = await self._lanes.submit(shard, args)
+        if answers[0][0] == b"behind":  # then all are: they are of one room
+            if not await self._missing.settle(room):
+                return [ChatError("room_not_found")] * len(answers)
+            answers = await self._lanes.submit(shard, args)
+            if answers[0][0] == b"behind":
+                raise lost_again()
+        return [outcome_of(room, answer) for answer in answers]
+
+    def _arguments(self, room: str, drafts: Sequence[Draft]) -> list[Value]:
+        """What send.lua takes for these messages."""
         keys = self._keys
         prefix = keys.room(room)
         args: list[Value] = []
@@ -56,19 +79,7 @@ class RedisRoomLog:
             key = keys.once(room, draft.sender, draft.client_id) if draft.client_id is not None else ""
             mentions = ",".join(draft.mentions) if draft.mentions else ""
             args += (prefix, room, draft.sender, key, CLIENT_KEY_S, draft.fingerprint, mentions, draft.body)
-        answers = await self._lanes.submit(keys.shard(room), args)
-        if answers[0][0] == b"behind":  # then all are: they are of one room
-            if not await self._missing.settle(room):
-                return [ChatError("room_not_found")] * len(answers)
-            answers = await self._lanes.submit(keys.shard(room), args)
-            if answers[0][0] == b"behind":
-                raise lost_again()
-        return [
-            Sent(room, epoch, seq, ts, repeated=status == b"repeat")
-            if status in (b"ok", b"repeat")
-            else refusal(status, room)
-            for status, seq, ts, epoch in answers
-        ]
+        return args
 
     async def amend(self, room: str, actor: str, amendment: Amendment) -> bool:
         keys, action = self._keys, amendment.action
@@ -193,6 +204,14 @@ class RedisRoomLog:
 
 def now_ms() -> int:
     return int(time.time() * 1000)
+
+
+def outcome_of(room: str, answer: Answer) -> Sent | ChatError:
+    """What send.lua answered for one message."""
+    status, seq, ts, epoch = answer
+    if status == b"ok" or status == b"repeat":
+        return Sent(room, epoch, seq, ts, status == b"repeat")
+    return refusal(status, room)
 
 
 def refusal(status: bytes, room: str) -> ChatError:

@@ -25,20 +25,27 @@ _OF_AIOHTTP = {
 }
 
 
+PROBLEM = "application/problem+json"
+
+
 def problem_response(error: ChatError) -> web.Response:
     """The answer for a failure. 429 and 503 carry `Retry-After`, 401 how to sign in."""
-    failure = error.failure
+    return web.Response(
+        body=orjson.dumps(problem_of(error)),
+        status=error.failure.status,
+        headers=problem_headers(error),
+        content_type=PROBLEM,
+    )
+
+
+def problem_headers(error: ChatError) -> dict[str, str]:
+    """The headers that belong to a failure, beside those of every answer."""
     headers = {}
     if error.status in (429, 503):
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s or 1)))
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    return web.Response(
-        body=orjson.dumps(problem_of(error)),
-        status=failure.status,
-        headers=headers,
-        content_type="application/problem+json",
-    )
+    return headers
 
 
 def problem_of(error: ChatError) -> dict[str, object]:

@@ -123,7 +123,7 @@ def can_take_over(request: web.Request) -> bool:
     """True when this aiohttp is one whose connections can be taken over, and this one is in a state for it."""
     handler: Any = request.protocol
     return (
-        type(handler) is RequestHandler
+        isinstance(handler, RequestHandler)
         and request.transport is not None
         and hasattr(handler, "_task_handler")
         and getattr(handler, "_manager", None) is not None
