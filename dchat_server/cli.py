@@ -38,6 +38,13 @@ Commands:
            make the DynamoDB table, or see to it that the one there fits; may be repeated
            (--provisioned READ:WRITE: units a second, instead of on-demand;
            --no-recovery, --no-protection: leave backups, the guard against deletion, as they are)
+  backup FILE
+           write everything acknowledged by now into a new file, while the server runs
+           (--wait SECONDS: how long to wait until it is archived, 120; --archived: take
+           what is archived, and do not ask Redis)
+  restore FILE
+           put a backup into an empty archive, of the same kind or another, beside an empty Redis
+           (--check: only say whether the file is whole)
 
 Flags (each is also a variable: --port is DCHAT_PORT; a flag wins):
 """
@@ -47,7 +54,7 @@ ENDING = """\
 
 Exit codes: 0 it ended as told, 1 it cannot run here and says why, 2 the settings are wrong.
 """
-COMMANDS = ("run", "check", "config", "init-table", "worker")
+COMMANDS = ("run", "check", "config", "init-table", "backup", "restore", "worker")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -68,6 +75,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             return work()
         if command == "init-table":
             return init_table(words)
+        if command in ("backup", "restore"):
+            from dchat_server import backup_command
+
+            return backup_command.main(command, words, os.environ, tell)
         config = Config.from_env(os.environ, words)
     except ConfigError as problem:
         for sentence in problem.mistakes:

@@ -283,6 +283,19 @@ class EmbeddedRedis:
         return path
 
 
+def url_of(path: Path) -> str:
+    """The address of the Redis that serves the data folder `path` now. Raises EmbeddedError when none does."""
+    private = path / "redis"
+    elsewhere = private / "socket-folder"
+    socket_path = str((Path(elsewhere.read_text()) if elsewhere.exists() else private) / "redis.sock")
+    if not _ping(socket_path).startswith(b"+PONG"):
+        raise EmbeddedError(
+            f"No D-Chat server runs on {path}. Start it, or name another folder: --data-dir FOLDER. "
+            "(A copy of the folder, while none runs, is a backup as well.)"
+        )
+    return f"unix://{quote(socket_path)}"
+
+
 def _ping(socket_path: str) -> bytes:
     """Return what Redis answers to PING, empty when it does not."""
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as connection:

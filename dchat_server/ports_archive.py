@@ -141,6 +141,16 @@ class Archive(Protocol):
         """Finish what is under way and close."""
         ...
 
+    async def begin_filling(self, backup: str) -> None:
+        """Make ready, in place of `start`, an archive that a backup is to be put into: empty, or filled from the same
+        one in part. Until `end_filling`, `start` raises ClusterMismatch, so that nobody takes a part for the whole. One
+        write. Repeatable. Raises ClusterMismatch when a leader was ever here, or another backup."""
+        ...
+
+    async def end_filling(self, backup: str) -> None:
+        """Say that all of it is there. One write. Repeatable."""
+        ...
+
     async def identity(self) -> str:
         """A random text given to this archive when it was made: tells it from every other."""
         ...

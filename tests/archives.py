@@ -10,6 +10,7 @@ from typing import TypeVar
 from uuid import uuid4
 
 from dchat_server.adapters.archive_forms import check, digests, is_public
+from dchat_server.errors import ClusterMismatch
 from dchat_server.ports_archive import (
     Chunk,
     Conflict,
@@ -37,6 +38,7 @@ class MemoryArchive:
         self.calls: list[str] = []
         """The names of the methods that were called."""
         self._identity = uuid4().hex
+        self._filling = ""
         self._fence = 0
         self._marks: dict[int, Mark] = {}
         self._seals: dict[int, int] = {}
@@ -49,10 +51,25 @@ class MemoryArchive:
 
     async def start(self) -> None:
         await self._pass("before start")
+        if self._filling:
+            raise ClusterMismatch("It has got only a part of a backup.")
         await self._pass("after start")
 
     async def stop(self) -> None:
         pass
+
+    async def begin_filling(self, backup: str) -> None:
+        await self._pass("before begin_filling")
+        if self._filling != backup and (self._filling or self._fence):
+            raise ClusterMismatch("It is not empty.")
+        self._filling = backup
+        await self._pass("after begin_filling")
+
+    async def end_filling(self, backup: str) -> None:
+        await self._pass("before end_filling")
+        if self._filling == backup:
+            self._filling = ""
+        await self._pass("after end_filling")
 
     async def identity(self) -> str:
         return await self._read("identity", lambda: self._identity)

@@ -78,6 +78,16 @@ def digests(record: UserRecord) -> list[str]:
     return sorted({str(orjson.loads(facts)["digest"]) for facts in record.tokens.values()})
 
 
+def half_filled(place: str) -> str:
+    """What is said of an archive that has got only a part of a backup."""
+    return f"{place} has got only a part of a backup; repeat dchat-server restore with the same file."
+
+
+def not_empty(place: str) -> str:
+    """What is said of an archive that no backup can be put into."""
+    return f"{place} is not empty; a backup goes into a new archive only."
+
+
 class Outline(NamedTuple):
     """A chunk without its data."""
 

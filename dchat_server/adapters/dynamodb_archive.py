@@ -7,19 +7,19 @@ shard take turns, because DynamoDB refuses two transactions that touch the same 
 from __future__ import annotations
 
 import asyncio
-import secrets
 import threading
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, TypeVar
 
 from dchat_server.adapters import dynamodb_items as items
 from dchat_server.adapters.archive_forms import Outline, check
 from dchat_server.adapters.archive_threads import WAIT_S, Threads
 from dchat_server.adapters.dynamodb_client import READ_S, Calls, Refused, connect
-from dchat_server.adapters.dynamodb_items import Item, integer, number, string, text
+from dchat_server.adapters.dynamodb_cluster import Cluster
+from dchat_server.adapters.dynamodb_items import integer, number, string
 from dchat_server.adapters.dynamodb_people import People
 from dchat_server.adapters.dynamodb_reads import Reads
 from dchat_server.adapters.dynamodb_rooms import Rooms
@@ -36,6 +36,7 @@ class _Table(NamedTuple):
     client: Any
     calls: Calls
     reads: Reads
+    cluster: Cluster
     rooms: Rooms
     people: People
 
@@ -67,12 +68,20 @@ class DynamoDbArchive:
         self._identity = ""
 
     async def start(self) -> None:
-        self._identity = await self._run(self._prepare, starting=True)
+        self._identity = await self._run(lambda at, end: at.cluster.prepare(end), starting=True)
 
     async def stop(self) -> None:
         await asyncio.gather(self._readers.stop(), self._writers.stop())
         if self._made is not None:
             self._made.client.close()
+
+    async def begin_filling(self, backup: str) -> None:
+        self._identity = await self._run(
+            lambda at, end: at.cluster.begin_filling(backup, end), writing=self._wait_s, starting=True
+        )
+
+    async def end_filling(self, backup: str) -> None:
+        await self._run(lambda at, end: at.cluster.end_filling(backup, end), writing=self._wait_s)
 
     async def identity(self) -> str:
         if not self._identity:
@@ -87,12 +96,12 @@ class DynamoDbArchive:
         so it does not matter who dies in between, or in which order two leaders reach the shards. One item a call, not
         all in a transaction, which an earlier leader that is still busy could hold up for long."""
         await self.identity()
-        await self._run(lambda at, end: self._raise(at, items.cluster(), fence, end), writing=self._wait_s)
+        await self._run(lambda at, end: at.cluster.raise_fence(items.cluster(), fence, end), writing=self._wait_s)
 
         def some(hand: int) -> Callable[[_Table, float], None]:
             def work(at: _Table, end: float) -> None:
                 for shard in range(hand, self._shards, self._thread_count):
-                    self._raise(at, items.shard(shard), fence, end)
+                    at.cluster.raise_fence(items.shard(shard), fence, end)
 
             return work
 
@@ -229,50 +238,7 @@ class DynamoDbArchive:
                 client = connect(self._endpoint, self._region, connections=2 * self._thread_count, read_s=self._read_s)
                 calls = Calls(client, self._name, read_s=self._read_s)
                 reads = Reads(calls, self._name)
+                cluster = Cluster(calls, reads, self._name, self._shards)
                 rooms, people = Rooms(calls, reads, self._name), People(calls, reads, self._name)
-                self._made = _Table(client, calls, reads, rooms, people)
+                self._made = _Table(client, calls, reads, cluster, rooms, people)
             return self._made
-
-    def _prepare(self, at: _Table, deadline: float) -> str:
-        """Find the cluster's item, or make it; the identity. Whoever is first decides."""
-        found = at.reads.get(items.cluster(), deadline)
-        if found is None:
-            about = {
-                "v": number(items.FORM),
-                "identity": text(secrets.token_hex(16)),
-                "shards": number(self._shards),
-                "fence": number(0),
-            }
-            # Refused: somebody else was first, or it was our own try whose answer was lost.
-            with suppress(Refused):
-                at.calls(
-                    "put_item",
-                    deadline,
-                    TableName=self._name,
-                    Item={**items.cluster(), **about},
-                    ConditionExpression="attribute_not_exists(PK)",
-                    ReturnConsumedCapacity="TOTAL",
-                )
-            found = at.reads.get(items.cluster(), deadline) or {}
-        if integer(found, "v") > items.FORM:
-            raise ClusterMismatch(f"The table {self._name} was written by a later version of D-Chat.")
-        if (shards := integer(found, "shards")) != self._shards:
-            raise ClusterMismatch(f"The table {self._name} holds {shards} shards; set DCHAT_SHARDS={shards}.")
-        return string(found, "identity")
-
-    def _raise(self, at: _Table, key: Item, fence: int, deadline: float) -> None:
-        try:
-            at.calls(
-                "update_item",
-                deadline,
-                TableName=self._name,
-                Key=key,
-                UpdateExpression="SET fence = :fence, v = :v",
-                ConditionExpression="attribute_not_exists(fence) OR fence <= :fence",
-                ExpressionAttributeValues={":fence": number(fence), ":v": number(items.FORM)},
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                ReturnConsumedCapacity="TOTAL",
-            )
-        except Refused as refused:
-            seen = refused.reasons[0] or {}
-            raise Fenced(integer(seen, "fence")) from None

@@ -26,7 +26,7 @@ from dchat_server.adapters.archive_forms import (
     user_from,
 )
 from dchat_server.adapters.archive_threads import Threads
-from dchat_server.adapters.sqlite_schema import connect, prepare
+from dchat_server.adapters.sqlite_schema import begin_filling, connect, end_filling, prepare
 from dchat_server.adapters.sqlite_writer import SqliteWriter
 from dchat_server.errors import ArchiveUnavailable
 from dchat_server.logs import logger
@@ -58,6 +58,13 @@ class SqliteArchive:
         await self._threads.stop()
         while self._open:
             self._open.pop().close()
+
+    async def begin_filling(self, backup: str) -> None:
+        await self._prepare(filling=True)
+        await self._writer.run(lambda db: begin_filling(db, self._path, backup))
+
+    async def end_filling(self, backup: str) -> None:
+        await self._writer.run(lambda db: end_filling(db, backup))
 
     async def identity(self) -> str:
         return await self._prepare()
@@ -216,9 +223,9 @@ class SqliteArchive:
     async def write_units(self) -> float:
         return 0.0
 
-    async def _prepare(self) -> str:
+    async def _prepare(self, *, filling: bool = False) -> str:
         try:
-            return await asyncio.to_thread(prepare, self._path, self._shards)
+            return await asyncio.to_thread(prepare, self._path, self._shards, filling=filling)
         except (sqlite3.Error, OSError) as problem:
             logger().error("archive_start_failed", file=str(self._path), error=str(problem))
             raise ArchiveUnavailable from problem

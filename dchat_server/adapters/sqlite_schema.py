@@ -13,6 +13,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from dchat_server.adapters.archive_forms import half_filled, not_empty
 from dchat_server.errors import ClusterMismatch
 
 SCHEMA = 1
@@ -70,11 +71,11 @@ def connect(path: Path, *, reading: bool = False) -> sqlite3.Connection:
     return db
 
 
-def prepare(path: Path, shards: int) -> str:
+def prepare(path: Path, shards: int, *, filling: bool = False) -> str:
     """Make the file and its tables where they are missing; the archive's identity.
 
-    Raises ClusterMismatch when the file belongs to something else, to a later version, or to another number of shards;
-    sqlite3.Error or OSError when it cannot be read or written.
+    Raises ClusterMismatch when the file belongs to something else, to a later version, or to another number of shards,
+    or (unless `filling`) has got only a part of a backup; sqlite3.Error or OSError when it cannot be read or written.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # Never open a file that is there: closing it again would take away all locks this process has on it through SQLite,
@@ -98,7 +99,24 @@ def prepare(path: Path, shards: int) -> str:
         db.close()
     if meta["shards"] != shards:
         raise ClusterMismatch(f"{path} holds {meta['shards']} shards; set DCHAT_SHARDS={meta['shards']}.")
+    if meta.get("filling") and not filling:
+        raise ClusterMismatch(half_filled(str(path)))
     return str(meta["identity"])
+
+
+def begin_filling(db: sqlite3.Connection, path: Path, backup: str) -> None:
+    """`Archive.begin_filling`, in a transaction. Raises ClusterMismatch."""
+    meta = dict(db.execute("SELECT name, value FROM meta").fetchall())
+    if meta.get("filling") == backup:
+        return
+    if meta["fence"] or meta.get("filling"):
+        raise ClusterMismatch(not_empty(str(path)))
+    db.execute("INSERT OR REPLACE INTO meta VALUES ('filling', ?)", (backup,))
+
+
+def end_filling(db: sqlite3.Connection, backup: str) -> None:
+    """`Archive.end_filling`, in a transaction."""
+    db.execute("DELETE FROM meta WHERE name = 'filling' AND value = ?", (backup,))
 
 
 def _check_owner(db: sqlite3.Connection, path: Path) -> None:

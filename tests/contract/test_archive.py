@@ -584,3 +584,26 @@ async def test_write_units_are_counted_where_they_are_paid(place: ArchivePlace, 
     spent = await archive.write_units() - before
     # Shard, record, directory and four chunks, each under a kilobyte, twice as much as outside a transaction.
     assert spent == (14 if place.kind == "dynamodb" else 0)
+
+
+async def test_nobody_starts_on_an_archive_that_has_only_a_part_of_a_backup(place: ArchivePlace) -> None:
+    archive = await place.open()
+    for _ in range(2):  # as often as one likes
+        await archive.begin_filling("one")
+        with pytest.raises(ClusterMismatch, match="part of a backup"):
+            await place.open()
+    with pytest.raises(ClusterMismatch, match="not empty"):
+        await archive.begin_filling("another")
+    await archive.end_filling("another")  # not under way: changes nothing
+    await archive.raise_fence(FENCE)
+    await fill(archive, RUNS)
+    await archive.begin_filling("one")  # interrupted, and begun again
+    await archive.end_filling("one")
+    await archive.end_filling("one")
+    assert (await (await place.open()).chunks("lobby", 1, 10)) == RUNS
+
+
+async def test_an_archive_that_a_leader_was_at_is_not_filled(place: ArchivePlace, archive: Archive) -> None:
+    with pytest.raises(ClusterMismatch, match="not empty"):
+        await archive.begin_filling("one")
+    assert await (await place.open()).fence() == FENCE

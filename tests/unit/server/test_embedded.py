@@ -15,7 +15,7 @@ import pytest
 import redis
 
 from dchat_server.data_folder import DataFolder, DataFolderError, FolderInUse, user_of
-from dchat_server.embedded import NO_SERVER, EmbeddedError, EmbeddedRedis
+from dchat_server.embedded import NO_SERVER, EmbeddedError, EmbeddedRedis, url_of
 from dchat_server.lifeline import Watchdog
 from dchat_server.redis_binary import RedisBinary, carried_binary, describe, find_binaries
 
@@ -405,3 +405,11 @@ def test_a_watchdog_that_is_let_go_harms_nobody():
     assert child.poll() is None
     child.kill()
     child.wait()
+
+
+def test_whoever_names_the_folder_finds_the_redis_that_serves_it_now(tmp_path: Path) -> None:
+    for folder in (tmp_path / "a", tmp_path / ("long" * 30)):
+        with EmbeddedRedis(folder) as redis:
+            assert url_of(folder) == redis.url
+        with pytest.raises(EmbeddedError, match="No D-Chat server runs"):
+            url_of(folder)

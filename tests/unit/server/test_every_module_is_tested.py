@@ -12,6 +12,7 @@ TESTS = HERE.parents[1]
 ELSEWHERE = {
     "__main__": "e2e/test_embedded_server.py",
     "adapters/dynamodb_archive": "contract/test_archive.py",
+    "adapters/dynamodb_cluster": "contract/test_archive.py",
     "adapters/dynamodb_client": "fault/test_dynamodb.py",
     "adapters/dynamodb_people": "contract/test_archive.py",
     "adapters/dynamodb_reads": "fault/test_dynamodb.py",
