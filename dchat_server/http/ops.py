@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from dchat_server import __version__
+from dchat_server.errors import FAILURES, is_error
 from dchat_server.http.body import answer
 from dchat_server.http.metrics import ClusterMetrics, Figures
 from dchat_server.http.worker import WORKER, Worker
@@ -77,8 +78,10 @@ class WorkerMetrics(Collector):
             counter.add_metric([worker.name], float(value))
             yield counter
         refused = CounterMetricFamily("dchat_refused_requests", "Requests refused, by code.", labels=["worker", "code"])
-        for code, count in sorted(worker.refused.items()):
-            refused.add_metric([worker.name, code], float(count))
+        # Those that are alarmed on are told before the first one: `increase` sees no step in what begins at 1.
+        codes = worker.refused.keys() | {code for code in FAILURES if is_error(code)}
+        for code in sorted(codes):
+            refused.add_metric([worker.name, code], float(worker.refused[code]))
         yield refused
         times = (
             ("dchat_send_seconds", "From the request of a message to its answer, where it was stored.", worker.sends),
