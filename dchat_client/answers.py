@@ -17,6 +17,7 @@ from dchat_client.outbox import Answer
 MAX_ANSWER_BYTES = 16 << 20
 """Larger than any answer of the API: 200 messages of 16 KiB, escaped."""
 MAX_ERROR_BYTES = 64 << 10
+MAX_REQUEST_ID = 128
 
 
 async def decoded(response: aiohttp.ClientResponse) -> dict[str, Any]:
@@ -49,6 +50,7 @@ async def refusal(response: aiohttp.ClientResponse) -> ChatError:
         problem,
         retry_after_s=_seconds(response.headers.get("Retry-After")),
         fallback=f"{response.url.origin()} answered {status} {response.reason or ''}".rstrip(),
+        request_id=response.headers.get("X-Request-Id", "")[:MAX_REQUEST_ID] or None,
     )
 
 

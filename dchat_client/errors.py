@@ -41,7 +41,8 @@ class ChatError(Exception):
 
     `code` is the server's stable word (or one of ours: unreachable, not_dchat, redirected, stream_broken,
     untrusted_certificate),
-    `status` the HTTP status when there was an answer, `retry_after_s` what the server asked to wait.
+    `status` the HTTP status when there was an answer, `retry_after_s` what the server asked to wait, `request_id` by
+    what its operator finds the request in the log.
     """
 
     retryable = False
@@ -55,12 +56,14 @@ class ChatError(Exception):
         status: int | None = None,
         retry_after_s: float | None = None,
         next_step: str | None = None,
+        request_id: str | None = None,
     ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.code = code
         self.status = status
         self.retry_after_s = retry_after_s
+        self.request_id = request_id
         self.next_step = next_step if next_step is not None else _NEXT_STEPS.get(code)
 
 
@@ -98,7 +101,14 @@ class ServerFault(ChatError):
     """The server failed (500), or answered something that makes no sense."""
 
 
-def from_problem(status: int, problem: object, *, retry_after_s: float | None = None, fallback: str = "") -> ChatError:
+def from_problem(
+    status: int,
+    problem: object,
+    *,
+    retry_after_s: float | None = None,
+    fallback: str = "",
+    request_id: str | None = None,
+) -> ChatError:
     """Return the error for an answer with `status` and its decoded problem+json body (or whatever came
     instead).
     """
@@ -108,6 +118,7 @@ def from_problem(status: int, problem: object, *, retry_after_s: float | None = 
         code=_word(problem, "code") or _CODES.get(status) or f"http_{status}",
         status=status,
         retry_after_s=retry_after_s,
+        request_id=request_id,
     )
 
 

@@ -30,7 +30,7 @@ from dchat_server.dashboards import Dashboards
 from dchat_server.drain import notice_of, send_away
 from dchat_server.errors import BackendUnavailable, ClusterMismatch
 from dchat_server.history import History
-from dchat_server.http import front
+from dchat_server.http import front, request_ids
 from dchat_server.http.metrics import Figures
 from dchat_server.http.ops import REGISTRY, registry_of
 from dchat_server.http.parts import ACCOUNTS, CLUSTER, CONFIG, DASHBOARDS, INSPECTOR, LIMITER, SLOTS
@@ -130,6 +130,7 @@ async def running_worker(config: Config, redis_url: str, name: str) -> AsyncIter
             return await verify(parts.archive, parts.hot, room, progress)
 
         app = web.Application(middlewares=[problems], client_max_size=config.max_batch_bytes)
+        app.on_response_prepare.append(request_ids.name_it)
         app[WORKER] = worker
         app[ACCOUNTS], app[LIMITER], app[SLOTS], app[CONFIG] = accounts, limits, slots, config
         app[CLUSTER], app[DASHBOARDS] = cluster, dashboards

@@ -148,7 +148,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     except OutputClosed:
         code = BROKEN_PIPE
     except ChatError as error:
-        face.error(clean(error.detail), error.next_step)
+        face.error(clean(error.detail), error.next_step or _for_operators(error))
         code = exit_code(error)
     except ConfigError as error:
         face.error(clean(str(error)))
@@ -157,6 +157,13 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         face.error(clean(str(error)))
         code = FAILED
     _leave(code if isinstance(code, int) else OK)
+
+
+def _for_operators(error: ChatError) -> str | None:
+    """By what whoever runs the server finds a failure of its own."""
+    if error.request_id is None or (error.status or 0) < 500:
+        return None
+    return f"The server's log has it as request {clean(error.request_id)}."
 
 
 def exit_code(error: ChatError) -> int:

@@ -19,6 +19,7 @@ from dchat_server.adapters.redis_locator import Address
 from dchat_server.adapters.redis_nodes import DEADLINE_S, LogFull, RedisNodes, StaleScript
 from dchat_server.adapters.redis_wire import Value
 from dchat_server.errors import BackendUnavailable, ChatError
+from dchat_server.logs import nobodys_task
 
 MAX_CALL = 256
 """Messages in one script call: about 2 ms of Redis' time."""
@@ -79,7 +80,7 @@ class Lanes:
         self._messages += len(call)
         if address not in self._running:
             self._running.add(address)
-            task = asyncio.ensure_future(self._run(address, waiting))
+            task = nobodys_task(self._run(address, waiting))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return future

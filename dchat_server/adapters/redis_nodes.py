@@ -50,6 +50,7 @@ from dchat_server.adapters.redis_keys import Keys
 from dchat_server.adapters.redis_locator import REPLY_S, Address, Layout, client_to, locator_for, parse
 from dchat_server.adapters.redis_wire import RedisWire, Value
 from dchat_server.errors import ArchiveUnavailable, BackendUnavailable, ClusterMismatch
+from dchat_server.logs import nobodys_task
 from dchat_server.model import Position
 from dchat_server.ports_archive import Mark
 
@@ -314,7 +315,7 @@ class RedisNodes:
     async def look_again(self) -> None:
         """Look the layout up anew; several callers share one look-up."""
         if self._locating is None or self._locating.done():
-            self._locating = asyncio.ensure_future(self._locator.locate())
+            self._locating = nobodys_task(self._locator.locate())
         with suppress(BackendUnavailable):
             self._layout = await asyncio.shield(self._locating)
 

@@ -18,6 +18,7 @@ from dchat_server.errors import ChatError
 from dchat_server.http.auth import principal_of
 from dchat_server.http.body import answer, query_int
 from dchat_server.http.parts import ACCOUNTS, SLOTS
+from dchat_server.http.request_ids import HEADER
 from dchat_server.http.takeover import (
     LIVE_BUFFER,
     Gone,
@@ -27,6 +28,7 @@ from dchat_server.http.takeover import (
     take_over,
 )
 from dchat_server.http.worker import WORKER, Worker
+from dchat_server.logs import request_id
 from dchat_server.model import is_name, iso, parse_iso
 from dchat_server.stream import CLOSED, Stream
 
@@ -96,6 +98,8 @@ async def _stream(request: web.Request, worker: Worker, opened: Opened) -> web.S
         "Cache-Control": "no-cache, no-transform",
         "X-Accel-Buffering": "no",
     }
+    if served := request_id.get():
+        headers[HEADER] = served
     if "ticket" in request.query:
         headers["Access-Control-Allow-Origin"] = "*"
     transport, slots = request.transport, request.app[SLOTS]

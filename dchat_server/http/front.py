@@ -40,8 +40,10 @@ from dchat_server.http.body import BODY_S, parse_object
 from dchat_server.http.head import Head, read_head
 from dchat_server.http.messages import stored
 from dchat_server.http.parts import ACCOUNTS
-from dchat_server.http.problems import PROBLEM, problem_headers, problem_of
+from dchat_server.http.problems import PROBLEM, note_refusal, problem_headers, problem_of
+from dchat_server.http.request_ids import new_id, sane, with_ids
 from dchat_server.http.worker import WORKER, Worker
+from dchat_server.logs import request_id
 from dchat_server.model import Draft, Sent
 
 MAX_BEHIND_BYTES = 64 * 1024
@@ -55,7 +57,7 @@ _RELIES_ON = (
     "_next_keepalive_close_time",
     "_paused",
 )
-_ANSWER = b"HTTP/1.1 %d %b\r\nContent-Type: %b\r\nContent-Length: %d\r\nDate: %b\r\n%b\r\n%b"
+_ANSWER = b"HTTP/1.1 %d %b\r\nContent-Type: %b\r\nContent-Length: %d\r\nDate: %b\r\nX-Request-Id: %b\r\n%b\r\n%b"
 _CLOSE = b"Connection: close\r\n"
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
@@ -169,7 +171,7 @@ class Connection(RequestHandler):
             return False
         try:
             draft = worker.publisher.draft(who.user, parse_object(body))
-            if not worker.publisher.post(head.room, draft, partial(self._stored, head.room, draft, began)):
+            if not worker.publisher.post(head.room, draft, partial(self._stored, head, draft, began)):
                 return False
         except ChatError:
             return False
@@ -183,15 +185,15 @@ class Connection(RequestHandler):
         waiter = self._waiter
         return waiter is not None and not waiter.done() and not (self._messages or self._paused or self._close)
 
-    def _stored(self, room: str, draft: Draft, began: float, outcome: Sent | Exception | None) -> None:
+    def _stored(self, head: Head, draft: Draft, began: float, outcome: Sent | Exception | None) -> None:
         """The log has answered; None: this is for the ordinary way after all."""
         held, self._held = self._held, b""
         self._sending = self._request_in_progress = False
         if isinstance(outcome, Sent):
-            self._worker.acknowledge(room, outcome, began)
-            self._answer(200 if outcome.repeated else 201, b"application/json", stored(outcome, draft))
+            self._worker.acknowledge(head.room, outcome, began)
+            self._answer(head, 200 if outcome.repeated else 201, b"application/json", stored(outcome, draft))
         elif outcome is not None:
-            self._refuse(outcome)
+            self._refuse(head, outcome)
         if self._handler_waiter is not None and not self._handler_waiter.done():
             self._handler_waiter.set_result(None)
         behind, self._behind = self._behind, b""
@@ -204,15 +206,23 @@ class Connection(RequestHandler):
         if behind:
             self.data_received(behind)
 
-    def _refuse(self, error: Exception) -> None:
-        if not isinstance(error, ChatError):
-            log.error("request_failed", method="POST", path="/v1/rooms/*/messages", exc_info=error)
-            error = ChatError("internal", "The server made a mistake; it is in its log.")
-        self._worker.refused[error.code] += 1
-        headers = "".join(f"{name}: {value}\r\n" for name, value in problem_headers(error).items())
-        self._answer(error.status, PROBLEM.encode(), orjson.dumps(problem_of(error)), headers.encode())
+    def _refuse(self, head: Head, error: Exception) -> None:
+        head = head._replace(request_id=_named(head))
+        token = request_id.set(head.request_id)
+        try:
+            path = f"/v1/rooms/{head.room}/messages"
+            if not isinstance(error, ChatError):
+                log.error("request_failed", method="POST", path=path, exc_info=error)
+                error = ChatError("internal", "The server made a mistake; it is in its log.")
+                self._worker.refused[error.code] += 1
+            else:
+                note_refusal(self._worker, error, "POST", path)
+            headers = "".join(f"{name}: {value}\r\n" for name, value in problem_headers(error).items())
+            self._answer(head, error.status, PROBLEM.encode(), orjson.dumps(problem_of(error)), headers.encode())
+        finally:
+            request_id.reset(token)
 
-    def _answer(self, status: int, kind: bytes, body: bytes, headers: bytes = b"") -> None:
+    def _answer(self, head: Head, status: int, kind: bytes, body: bytes, headers: bytes = b"") -> None:
         transport = self.transport
         if transport is None or transport.is_closing():
             return
@@ -220,14 +230,24 @@ class Connection(RequestHandler):
         if ending:
             headers += _CLOSE
         date = rfc822_formatted_time().encode()
-        transport.write(_ANSWER % (status, _REASONS[status], kind, len(body), date, headers, body))
+        named = _named(head).encode()
+        transport.write(_ANSWER % (status, _REASONS[status], kind, len(body), date, named, headers, body))
         if ending:
             self.force_close()
 
 
+def _named(head: Head) -> str:
+    """The id of the request: its balancer's, else a new one."""
+    return head.request_id if sane(head.request_id) else new_id()
+
+
 def install(runner: web.AppRunner, app: web.Application) -> None:
-    """Put the short way before aiohttp. Call it between `setup` of the runner and the start of its sites."""
+    """Put the short way before aiohttp, and have all requests named. Call it between `setup` of the runner and the
+    start of its sites."""
     server = runner.server
+    if server is not None:
+        # Its requests are `web.Request`: the application makes them.
+        server.request_handler = with_ids(server.request_handler)  # type: ignore[assignment]
     if type(server) is web.Server and all(hasattr(RequestHandler, name) for name in _RELIES_ON):
         server.__class__ = Server
         server.app = app  # type: ignore[attr-defined] # it is one of ours now

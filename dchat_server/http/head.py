@@ -40,6 +40,8 @@ class Head(NamedTuple):
     room: str = ""
     """Where the message goes; empty when this is no plain send."""
     token: str = ""
+    request_id: str = ""
+    """What a balancer calls the request (http/request_ids.py says whether to believe it)."""
 
 
 def read_head(head: bytes) -> Head | None:
@@ -72,6 +74,8 @@ def read_head(head: bytes) -> Head | None:
     if asked[1] != b"POST" or kind != b"application/json" or bearer != b"Bearer" or not stays:
         return whole
     sent = _SEND.fullmatch(asked[2])
+    named = fields.pop(b"x-amzn-trace-id", b"")
+    named = fields.pop(b"x-request-id", b"") or named
     if sent is None or twice or not fields.keys() <= _IRRELEVANT or b"host" not in fields:
         return whole
-    return Head(whole.length, sent[1].decode(), token.decode())
+    return Head(whole.length, sent[1].decode(), token.decode(), named.decode())

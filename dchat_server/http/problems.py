@@ -13,6 +13,7 @@ from aiohttp import web
 from dchat_server import wire
 from dchat_server.errors import ChatError
 from dchat_server.http.worker import WORKER, Worker
+from dchat_server.logs import request_id
 
 log = structlog.get_logger("dchat.http")
 
@@ -49,8 +50,13 @@ def problem_headers(error: ChatError) -> dict[str, str]:
 
 
 def problem_of(error: ChatError) -> dict[str, object]:
+    """The problem's members. One that is the server's own names the request, as the log does: so it can be found there.
+    The others say the same to everybody, whoever asks and however often."""
     failure = error.failure
-    return wire.problem(failure.code, failure.status, failure.title, error.detail, error.extra)
+    extra = error.extra
+    if failure.status >= 500 and (served := request_id.get()):
+        extra = {**extra, "request_id": served}
+    return wire.problem(failure.code, failure.status, failure.title, error.detail, extra)
 
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -69,8 +75,7 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except ChatError as error:
-        request.app[WORKER].refused[error.code] += 1
-        return problem_response(error)
+        return refusal(request, request.app[WORKER], error)
     except web.HTTPException as error:
         if error.status < 400:
             raise
@@ -84,6 +89,21 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         raise
     except Exception:
         return mistake(request, request.app[WORKER])
+
+
+def refusal(request: web.Request, worker: Worker, error: ChatError) -> web.Response:
+    """The answer for a failure, once it is noted."""
+    note_refusal(worker, error, request.method, request.path)
+    return problem_response(error)
+
+
+def note_refusal(worker: Worker, error: ChatError, method: str, path: str) -> None:
+    """Count a refusal, and log it where it is the server's own (http/worker.py says how many of them)."""
+    worker.refused[error.code] += 1
+    if error.status >= 500 and worker.told_refusals.take():
+        skipped, worker.told_refusals.skipped = worker.told_refusals.skipped, 0
+        more = {"unlogged": skipped} if skipped else {}
+        log.warning("request_refused", code=error.code, method=method, path=path, **more)
 
 
 def mistake(request: web.Request, worker: Worker) -> web.Response:

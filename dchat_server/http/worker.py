@@ -16,11 +16,15 @@ from dchat_server.config import Config
 from dchat_server.history import History
 from dchat_server.hub import Hub
 from dchat_server.latency import Histogram
+from dchat_server.logs import Ration
 from dchat_server.model import Sent
 from dchat_server.publish import Publisher
 from dchat_server.pump import Pump
 from dchat_server.rooms import Rooms
 from dchat_server.typists import Typists
+
+MOST_TOLD = 10
+"""Refusals a second that are logged: without Redis each send is one."""
 
 
 @dataclass
@@ -45,6 +49,8 @@ class Worker:
     """Those that are open are being sent elsewhere."""
     refused: Counter[str] = field(default_factory=Counter)
     """Requests refused, by code."""
+    told_refusals: Ration = field(default_factory=lambda: Ration(MOST_TOLD))
+    """Refusals of the server's own that are logged."""
     sends: Histogram = field(default_factory=Histogram)
     """How long sends take that are acknowledged, from the request to the answer."""
     may_take_over: bool = field(default=True)

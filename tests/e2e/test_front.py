@@ -11,6 +11,7 @@ import orjson
 import pytest
 
 from tests.harness.people import Answer, Person, house
+from tests.harness.processes import eventually
 from tests.harness.redis import RedisServer
 from tests.harness.workers import Workers
 
@@ -89,3 +90,32 @@ async def test_sends_are_timed_on_both_ways(workers: Workers, http: aiohttp.Clie
     assert (await post(ada, room, b'{"text":""}', PLAIN)).status == 400
     assert (await post(ada, "none", b'{"text":"hi"}', ROUTED)).status == 404
     assert await count() == before, "what was refused says nothing about how long sends take"
+
+
+async def test_each_answer_names_its_request_and_the_log_knows_it(http: aiohttp.ClientSession) -> None:
+    with RedisServer() as redis, Workers(redis.url, 1) as workers:
+        (ada,), (room,) = await house(http, workers.urls, 1)
+        sent = [await post(ada, room, b'{"text":"hi"}', form) for form in (PLAIN, ROUTED)]
+        sent += [await post(ada, room, body, form) for form in (PLAIN, ROUTED) for body in (b"{", b"")]
+        sent += [await ada.ask("GET", path) for path in ("/v1/me", "/v1/rooms/nowhere", "/nowhere", "/healthz", "/")]
+        ids = [answer.headers["X-Request-Id"] for answer in sent]
+        assert len(set(ids)) == len(ids)
+
+        mine = {"X-Request-Id": "balancer/4711"}
+        assert (await post(ada, room, b'{"text":"hi"}', PLAIN, **mine)).headers["X-Request-Id"] == "balancer/4711"
+        async with http.get(ada.url() + "/v1/events", headers=ada.headers | mine) as stream:
+            assert stream.headers["X-Request-Id"] == "balancer/4711"
+
+        redis.process.kill()
+        refused: Answer = await eventually(lambda: refusal_of(ada), "streams are refused")
+        named = refused.json["request_id"]
+        assert named == refused.headers["X-Request-Id"]
+        (line,) = [line for line in workers[0].log.splitlines() if named in line]
+        assert orjson.loads(line)["event"] == "request_refused"
+        assert orjson.loads(line)["request_id"] == named
+
+
+async def refusal_of(person: Person) -> Answer | None:
+    """The answer to a stream that is refused."""
+    async with person.http.get(person.url() + "/v1/events", headers=person.headers) as response:
+        return Answer(response.status, response.headers, await response.read()) if response.status == 503 else None

@@ -32,6 +32,9 @@ repeat with the same `client_id`, everything else is by its nature. An address t
 a method it does not take 405 `method_not_allowed`, and 500 `internal` is a mistake of the server. Only what is not \
 proper HTTP, or has an address of more than 8 KiB, is refused in plain text.
 
+Every answer carries `X-Request-Id`: yours, when you send one of 6 to 128 plain characters, else a new one. A 5xx has \
+it as `request_id`, too. Tell it to whoever runs the server: the log has it.
+
 Limits are the operator's, counted over all workers. As shipped: 10 messages a second for each account with a burst \
 of 50, 100 new rooms a day, 5 tries to sign in a minute, 20 open streams, 16 KiB a message, 64 KiB a request body, \
 1 MiB a batch.

@@ -108,6 +108,9 @@ def _basics() -> Json:
                 "status": whole("The HTTP status.", 400, 599),
                 "detail": text("What went wrong this time, for a person to read. Do not match on it."),
                 "code": word(*FAILURES, description="The stable word to match on."),
+                "request_id": text(
+                    "Of a 5xx: the id of the request, which the answer's `X-Request-Id` and the server's log have, too."
+                ),
             },
             "An error, RFC 9457. Every refusal has this form, whatever the operation.",
         ),

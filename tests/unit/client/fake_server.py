@@ -374,7 +374,7 @@ class FakeServer:
         if fault == "busy":
             return problem(503, "draining", **{"Retry-After": "0"})
         if fault == "500":
-            return problem(500, "internal")
+            return problem(500, "internal", **{"X-Request-Id": "r-4711"})
         lines = [json.loads(line) for line in (await request.text()).splitlines()]
         answers = []
         halted: tuple[int, dict[str, Any]] | None = None

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 import orjson
 import pytest
 import pytest_asyncio
+import structlog
 
 from dchat_server.errors import BackendUnavailable
 from dchat_server.http.front import MAX_BEHIND_BYTES, Connection
@@ -224,6 +225,18 @@ async def test_a_send_inside_a_plain_body_is_text_and_nothing_else(here: Here, w
     assert short == ["hall"]
 
 
+@pytest.mark.parametrize(("given", "kept"), [("Root=1-2;Self=3", True), ("two words", False), ("short", False)])
+async def test_a_send_is_named_as_its_balancer_names_it_when_that_is_sane(
+    here: Here, wire: Wire, short: list[str], given: str, kept: bool
+) -> None:
+    await here.call("GET", "/healthz")
+    wire.writer.write(post("hi").replace(b"\r\n\r\n", b"\r\nX-Request-Id: %b\r\n\r\n" % given.encode()))
+    _, headers, _ = await wire.answer()
+    assert (headers["x-request-id"] == given) == kept
+    assert len(headers["x-request-id"]) > 5
+    assert short == ["hall"]
+
+
 async def test_a_refusal_of_the_log_is_a_problem_and_the_connection_stays(
     here: Here, wire: Wire, short: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -232,12 +245,15 @@ async def test_a_refusal_of_the_log_is_a_problem_and_the_connection_stays(
     def refuse(room: str, draft: object, told: object) -> None:
         asyncio.get_running_loop().call_soon(told, BackendUnavailable())  # type: ignore[arg-type]
 
-    with monkeypatch.context() as patch:
+    with monkeypatch.context() as patch, structlog.testing.capture_logs() as logged:
         patch.setattr(here.log, "post", refuse)
         wire.writer.write(post("lost?"))
         status, headers, body = await wire.answer()
     assert (status, headers["content-type"], headers["retry-after"]) == (503, "application/problem+json", "2")
-    assert orjson.loads(body)["code"] == "backend_unavailable"
+    told = orjson.loads(body)
+    assert told["code"] == "backend_unavailable"
+    assert told["request_id"] == headers["x-request-id"]
+    assert (logged[0]["event"], logged[0]["path"]) == ("request_refused", "/v1/rooms/hall/messages")
     assert here.worker.refused["backend_unavailable"] == 1
     assert await wire.said(post("there")) == "there"
     assert short == ["hall", "hall"]

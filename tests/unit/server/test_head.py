@@ -28,6 +28,11 @@ def test_a_send_as_programs_send_it_is_plain() -> None:
     assert read_head(proxied) == Head(7, "hall", "tok")
 
 
+@pytest.mark.parametrize("header", [b"X-Request-Id", b"x-amzn-trace-id"])
+def test_what_a_balancer_calls_a_send_leaves_it_plain(header: bytes) -> None:
+    assert read_head(head(header + b": Root=1-2;Self=3")) == Head(7, "hall", "tok", "Root=1-2;Self=3")
+
+
 @pytest.mark.parametrize(
     "unusual",
     [

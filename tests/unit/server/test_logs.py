@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
@@ -93,3 +94,28 @@ def test_a_librarys_error_comes_with_its_traceback():
     line = json.loads(stream.getvalue())
     assert line["logger"] == "aiohttp.server"
     assert "ZeroDivisionError" in line["exception"]
+
+
+async def test_lines_carry_the_id_of_the_request_their_task_serves():
+    stream, log = lines("json")
+
+    async def shared():
+        log.info("shared")
+
+    token = logs.request_id.set("r-12345")
+    log.info("mine")
+    await asyncio.create_task(shared())
+    await logs.nobodys_task(shared())
+    logs.request_id.reset(token)
+    log.info("after")
+    told = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [line.get("request_id") for line in told] == ["r-12345", "r-12345", None, None]
+
+
+def test_a_ration_gives_so_many_a_second_and_counts_the_rest():
+    now = [5.0]
+    ration = logs.Ration(2, clock=lambda: now[0])
+    assert [ration.take() for _ in range(4)] == [True, True, False, False]
+    assert ration.skipped == 2
+    now[0] = 6.5
+    assert ration.take()

@@ -13,15 +13,16 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from dchat_server.errors import FAILURES, ChatError
-from dchat_server.http.problems import problem_response, problems
+from dchat_server.http.problems import problem_of, problem_response, problems
 from dchat_server.http.worker import WORKER
+from dchat_server.logs import Ration, request_id
 
 Client = TestClient[Any, Any]
 
 
 @pytest.fixture
 def worker() -> SimpleNamespace:
-    return SimpleNamespace(refused=Counter(), draining=False)
+    return SimpleNamespace(refused=Counter(), draining=False, told_refusals=Ration(2))
 
 
 @pytest_asyncio.fixture
@@ -97,3 +98,30 @@ async def test_a_worker_that_is_going_keeps_no_connection(client: Client, worker
     for path in ("/fine", "/fail/forbidden", "/nowhere"):
         response = await client.get(path)
         assert response.headers["Connection"] == "close"
+
+
+@pytest.mark.parametrize("code", FAILURES)
+def test_a_failure_of_the_servers_own_names_its_request_and_no_other_does(code: str) -> None:
+    token = request_id.set("r-12345")
+    try:
+        told = problem_of(ChatError(code))
+    finally:
+        request_id.reset(token)
+    assert told.get("request_id") == ("r-12345" if FAILURES[code].status >= 500 else None)
+
+
+async def test_refusals_of_the_servers_own_are_logged_but_not_all_of_an_outage(
+    client: Client, worker: SimpleNamespace
+) -> None:
+    now = [7.0]
+    worker.told_refusals = Ration(2, clock=lambda: now[0])
+    with structlog.testing.capture_logs() as logged:
+        await client.get("/fail/room_not_found")
+        for _ in range(5):
+            await client.get("/fail/backend_unavailable")
+        now[0] = 8.0
+        await client.get("/fail/archive_unavailable")
+    told = [(entry["event"], entry["code"], entry["path"], entry.get("unlogged")) for entry in logged]
+    first = ("request_refused", "backend_unavailable", "/fail/backend_unavailable", None)
+    assert told == [first, first, ("request_refused", "archive_unavailable", "/fail/archive_unavailable", 3)]
+    assert worker.refused["backend_unavailable"] == 5

@@ -59,6 +59,12 @@ def test_refusals_have_their_exit_codes(status: int, code: str, expected: int) -
     assert exit_code(from_problem(status, {"code": code})) == expected
 
 
+def test_a_failure_of_the_server_is_shown_with_what_its_operator_finds_it_by(dchat: Dchat, server: FakeServer) -> None:
+    server.faults.posts.append("500")
+    assert "The server's log has it as request r-4711" in dchat("send", "lobby", "hi").err
+    assert "request" not in dchat("history", "nowhere").err
+
+
 def test_usage_errors_end_with_2(dchat: Dchat) -> None:
     for args in ([], ["nonsense"], ["send"], ["rooms", "--nonsense"], ["history", "lobby", "--limit", "x"]):
         assert dchat(*args).code == 2
