@@ -1,5 +1,4 @@
 # One image for the worker and the command line. Built from this folder: docker build -t dchat .
-# syntax=docker/dockerfile:1.7
 
 FROM python:3.11.14-slim-bookworm AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
@@ -20,8 +19,8 @@ FROM python:3.11.14-slim-bookworm
 LABEL org.opencontainers.image.title="D-Chat" \
       org.opencontainers.image.description="Chat for teams and programs: plain HTTP and server-sent events, on Redis Streams." \
       org.opencontainers.image.licenses="MIT"
-RUN groupadd --system --gid 5000 dchat \
-    && useradd --system --uid 5000 --gid dchat --home-dir /var/lib/dchat --create-home --shell /usr/sbin/nologin dchat
+RUN groupadd --gid 5000 dchat \
+    && useradd --uid 5000 --gid dchat --home-dir /var/lib/dchat --create-home --shell /usr/sbin/nologin dchat
 COPY --from=build /opt/dchat /opt/dchat
 ENV PATH=/opt/dchat/bin:$PATH \
     PYTHONUNBUFFERED=1 \

@@ -1,19 +1,21 @@
 # make run     start a chat server on this machine, with nothing configured
 # make setup   everything for working on D-Chat, in .venv (can be repeated at will)
 # make test    all tests          make check   format, lint, types, import arrows
+# make stack-test   the deployment (Dockerfile, compose, Terraform, alarms), checked with the real tools; STRICT=1
 # make bench   the benchmarks, as a table          make screenshots   README's pictures anew, into docs/images
 #
 # Flags for the server go in ARGS:  make run ARGS="--port 5001"; those for pytest too:  make test ARGS="-k hub"
 
 PYTHON ?= python3
 VENV   ?= .venv
+STACK  ?= .venv-stack
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Tests mostly wait for servers: three processes keep two cores busy.
 JOBS   ?= 3
 CODE   := dchat_server dchat_client tests benchmarks
 
-.PHONY: help setup run test check format bench screenshots clean
+.PHONY: help setup run test check stack-test format bench screenshots clean
 
 help:
 	@sed -n '/^$$/q; s/^# \{0,1\}//p' Makefile
@@ -32,6 +34,9 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+stack-test: $(STACK)/.tools
+	@$(STACK)/bin/python -m tests.stack $(if $(STRICT),--strict) $(ARGS)
+
 format: $(VENV)/.dev
 	$(BIN)/ruff format $(wildcard $(CODE))
 	$(BIN)/ruff check --fix $(wildcard $(CODE))
@@ -43,7 +48,7 @@ screenshots: $(VENV)/.dev
 	$(BIN)/python -m tests.screenshots $(ARGS)
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(STACK) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 # The stamps follow setup.cfg: what is installed is renewed when the requirements change, and only then.
 $(VENV)/.run: setup.cfg pyproject.toml | $(BIN)/python
@@ -56,9 +61,16 @@ $(VENV)/.dev: setup.cfg pyproject.toml | $(BIN)/python
 	@$(PIP) install -e '.[client,server,window,dev]'
 	@touch $(VENV)/.run $@
 
-$(BIN)/python:
+# uv installs checkov's hundred packages in seconds; pip takes a minute.
+$(STACK)/.tools: tests/stack/requirements.txt | $(STACK)/bin/python
+	@echo "Installing the tools that check the deployment into $(STACK) …"
+	@$(STACK)/bin/python -m pip --disable-pip-version-check --quiet install 'uv>=0.9,<1'
+	@$(STACK)/bin/uv pip install --quiet --python $(STACK)/bin/python -r $<
+	@touch $@
+
+$(BIN)/python $(STACK)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "D-Chat needs Python 3.11 or newer, and '$(PYTHON)' is not. Name one: make PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
 	  echo "'$(PYTHON)' cannot create virtual environments. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(@:/bin/python=)
