@@ -92,9 +92,9 @@ class RoomLog(Protocol):
     async def send(self, room: str, draft: Draft) -> Sent:
         """Store `draft` as the room's next event and return its place.
 
-        One round trip, shared with other sends in flight; sends of one caller keep their order. Safe to repeat with
-        the same `client_id` for 24 h: the first place comes back. Raises ChatError room_not_found, not_a_member,
-        read_only, room_archived, idempotency_conflict, overloaded.
+        One round trip, shared with other sends in flight; what is sent once this has returned comes behind it. Safe to
+        repeat with the same `client_id` for 24 h: the first place comes back. Raises ChatError room_not_found,
+        not_a_member, read_only, room_archived, idempotency_conflict, overloaded.
         """
         ...
 

@@ -1,8 +1,9 @@
 """Sends in flight share their round trips: a lane a Redis server.
 
 While one pipeline is under way, sends gather; the next pipeline carries all of them, one script call a shard. So a
-lone send waits for nobody, and a thousand cost a few calls. A lane repeats its pipeline when the outcome is unclear:
-the script answers `repeat` for what it had stored.
+lone send waits for nobody, and a thousand cost a few calls. When a full call has gathered it need not wait: a second
+pipeline goes out behind the first, so Redis has work while the worker reads answers, and the other way round. A lane
+repeats a pipeline when its outcome is unclear: the script answers `repeat` for what it had stored.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from dchat_server.logs import nobodys_task
 
 MAX_CALL = 256
 """Messages in one script call: about 2 ms of Redis' time."""
+DEPTH = 2
+"""Pipelines under way at once, once each is full."""
 GATHER_TURNS = 40
 QUIET_TURNS = 2
 MAX_WAITING = 20_000
@@ -49,14 +52,37 @@ class _Call:
         return len(self.args) // ARGUMENTS
 
 
+class _Lane:
+    """What waits for a server, and how many pipelines to it are under way."""
+
+    __slots__ = ("calls", "messages", "running")
+
+    def __init__(self) -> None:
+        self.calls: deque[_Call] = deque()
+        self.messages = self.running = 0
+
+    def put(self, call: _Call) -> None:
+        self.calls.append(call)
+        self.messages += len(call)
+
+    def take(self) -> list[_Call]:
+        """What goes into the next pipeline."""
+        taken: list[_Call] = []
+        size = 0
+        while self.calls and (not taken or size + len(self.calls[0]) <= MAX_CALL):
+            taken.append(self.calls.popleft())
+            size += len(taken[-1])
+        self.messages -= size
+        return taken
+
+
 class Lanes:
     """Carries send.lua calls."""
 
     def __init__(self, nodes: RedisNodes) -> None:
         self._nodes = nodes
-        self._waiting: dict[Address, deque[_Call]] = {}
+        self._lanes: dict[Address, _Lane] = {}
         self._messages = 0
-        self._running: set[Address] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._random, self._counter = secrets.token_hex(6), 0
 
@@ -68,19 +94,19 @@ class Lanes:
 
         Raises ChatError overloaded at once. The future raises BackendUnavailable after `DEADLINE_S`.
         """
-        address = self._nodes.address(shard)
-        waiting = self._waiting.get(address)
-        if waiting is None:
-            waiting = self._waiting[address] = deque()
         if self._messages >= MAX_WAITING:
             raise ChatError("overloaded", "Too many messages are waiting for the log.")
+        address = self._nodes.address(shard)
+        lane = self._lanes.get(address)
+        if lane is None:
+            lane = self._lanes[address] = _Lane()
         future: asyncio.Future[list[Answer]] = asyncio.get_running_loop().create_future()
         call = _Call(shard, args, future, time.monotonic() + DEADLINE_S)
-        waiting.append(call)
+        lane.put(call)
         self._messages += len(call)
-        if address not in self._running:
-            self._running.add(address)
-            task = nobodys_task(self._run(address, waiting))
+        if not lane.running or (lane.running < DEPTH and lane.messages >= MAX_CALL):
+            lane.running += 1
+            task = nobodys_task(self._run(address, lane))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return future
@@ -90,36 +116,32 @@ class Lanes:
         while self._tasks:
             await asyncio.wait(set(self._tasks))
 
-    async def _run(self, address: Address, waiting: deque[_Call]) -> None:
+    async def _run(self, address: Address, lane: _Lane) -> None:
         try:
-            while waiting:
-                await self._gather(waiting)
-                calls: list[_Call] = []
-                size = 0
-                while waiting and (not calls or size + len(waiting[0]) <= MAX_CALL):
-                    calls.append(waiting.popleft())
-                    size += len(calls[-1])
+            while lane.calls and (lane.running == 1 or lane.messages >= MAX_CALL):
+                await self._gather(lane)
+                calls = lane.take()
                 try:
                     await self._settle(calls)
                 except Exception as error:  # a fault of ours: the senders must not wait for ever
                     self._fail(calls, error)
                 finally:
-                    self._messages -= size
+                    self._messages -= sum(map(len, calls))
         finally:
-            self._running.discard(address)
-            if not waiting:
-                self._waiting.pop(address, None)
+            lane.running -= 1
+            if not lane.running and not lane.calls:
+                self._lanes.pop(address, None)
 
-    async def _gather(self, waiting: deque[_Call]) -> None:
+    async def _gather(self, lane: _Lane) -> None:
         """Let the loop turn for as long as each turn brings more sends: a call's fixed cost is then theirs together.
         A lone send waits two empty turns, some 20 µs."""
         quiet = 0
         for _ in range(GATHER_TURNS):
-            before = len(waiting)
-            await asyncio.sleep(0)
-            quiet = quiet + 1 if len(waiting) == before else 0
-            if quiet == QUIET_TURNS or len(waiting) >= MAX_CALL:
+            before = lane.messages
+            if quiet == QUIET_TURNS or before >= MAX_CALL:
                 return
+            await asyncio.sleep(0)
+            quiet = quiet + 1 if lane.messages == before else 0
 
     async def _settle(self, calls: list[_Call]) -> None:
         """Repeat until each call has its answer or its time is over."""

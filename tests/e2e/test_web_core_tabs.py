@@ -101,6 +101,7 @@ async def test_what_was_typed_offline_survives_the_tab(scene: Scene) -> None:
     await scene.context.set_offline(False)
     tab = await scene.tab()
     await tab.shows(scene.room, ["written in a tunnel"])
+    await tab.sees(f"client.model.transcript('{scene.room}').pending.length === 0")
     assert len(await scene.bob.history(scene.room)) == 1
 
 

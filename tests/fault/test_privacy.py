@@ -42,7 +42,8 @@ async def test_who_is_not_a_member_receives_no_byte_of_a_private_room(
         for cursor in (None, before)
     ]
     insider = Reader(ben, cursor=before).start()
-    await asyncio.gather(*(reader.live.wait() for reader in strangers if reader.forms != ("poll",)))
+    # Typing is told to whoever is there, and to nobody later.
+    await asyncio.gather(*(reader.live.wait() for reader in [insider, *strangers] if reader.forms != ("poll",)))
     for number in range(20):
         await ada.must("POST", f"/v1/rooms/{den}/typing")
         await ada.send(den, f"{secret} beech {number}")

@@ -98,14 +98,30 @@ async def test_a_lone_send_is_one_call_and_many_at_once_are_few(lanes: Lanes, no
 
 async def test_sends_keep_their_order_and_one_call_is_under_way_at_a_time(lanes: Lanes, nodes: Nodes) -> None:
     futures = []
-    for number in range(300):
+    for number in range(200):
         futures.append(submit(lanes, str(number), shard=number % 2))
         if number % 7 == 0:
             await asyncio.sleep(0)
     await asyncio.gather(*futures)
     for shard in (0, 1):
-        assert [int(text) for text in nodes.stored if int(text) % 2 == shard] == list(range(shard, 300, 2))
+        assert [int(text) for text in nodes.stored if int(text) % 2 == shard] == list(range(shard, 200, 2))
     assert nodes.most_under_way == 1
+
+
+async def test_full_calls_go_out_two_at_a_time(lanes: Lanes, nodes: Nodes) -> None:
+    nodes.gate.clear()
+    futures = [submit(lanes, *(f"{batch}.{number}" for number in range(128))) for batch in range(20)]
+    late = submit(lanes, "late")
+    await asyncio.sleep(0.01)
+    assert nodes.under_way == 2
+    nodes.gate.set()
+    await asyncio.gather(*futures, late)
+    assert sorted(nodes.stored) == sorted(
+        [f"{batch}.{number}" for batch in range(20) for number in range(128)] + ["late"]
+    )
+    assert max(nodes.calls) <= MAX_CALL
+    assert nodes.most_under_way == 2
+    assert seqs(await submit(lanes, "again")) == [20 * 128 + 2]
 
 
 async def test_servers_do_not_wait_for_each_other(lanes: Lanes, nodes: Nodes) -> None:
