@@ -166,7 +166,7 @@ async def test_people_who_are_saved_through_disturbances_are_saved(dynamo: Dynam
 
 async def test_a_fence_is_raised_through_disturbances(dynamo: Dynamo, workers: Workers) -> None:
     for fence, plant in enumerate(FAULTS.values(), 1):
-        archive = workers.one()
+        archive = workers.one(wait_s=60)
         plant(dynamo.faults, "PutItem")
         plant(dynamo.faults, "GetItem")
         await archive.start()

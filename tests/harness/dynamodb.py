@@ -40,7 +40,7 @@ class MotoServer:
         command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)]
         self.process = Running("moto", command, self.folder, plain_environment())
         until(self._answers, "moto answers")
-        self._client = connect(self.endpoint, None, connections=2)
+        self._client = connect(self.endpoint, None, connections=2, read_s=60)
 
     @property
     def endpoint(self) -> str:
