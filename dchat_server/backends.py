@@ -36,7 +36,7 @@ from dchat_server.leader import Duty, Leader
 from dchat_server.ports_archive import Archive
 from dchat_server.ports_cluster import Leadership
 from dchat_server.reaper import Reaper
-from dchat_server.rebalance import Rebalance
+from dchat_server.rebalance import Balance, Rebalance
 from dchat_server.restore import Recall, Walk, marks
 from dchat_server.retention import Retention
 from dchat_server.timeline import Timeline
@@ -183,7 +183,7 @@ def _put_together(
     keeper = Keeper(hot, archive, restorer)
     walk = Walk(hot, archive, restorer, people)
     idle = Idle(archive, hot, days=config.idle_days)
-    rebalance = Rebalance(leadership, board)
+    rebalance = Rebalance(leadership, board, Balance(patience_s=config.rebalance_s))
 
     reaper = Reaper(
         worker,
@@ -198,7 +198,9 @@ def _put_together(
             "leader": lambda: leader.facts(),
         },
     )
-    duties: list[Duty] = [compactor, keeper, walk, retention, idle, reaper, rebalance]
+    duties: list[Duty] = [compactor, keeper, walk, retention, idle, reaper]
+    if config.rebalance_s:
+        duties.append(rebalance)
     leader = Leader(leadership, archive, _Bound(hot, guarded), duties)
     return Backends(
         nodes,

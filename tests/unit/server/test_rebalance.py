@@ -8,9 +8,12 @@ import pytest
 
 from dchat_server.ports_archive import Fenced
 from dchat_server.ports_cluster import Leader, Member, TermOver
-from dchat_server.rebalance import PATIENCE_S, PAUSE_S, ROUND_S, Balance, Rebalance
+from dchat_server.rebalance import PATIENCE_S, PAUSE, ROUND, Balance, Rebalance
 from tests.cluster_fakes import FakeLeadership, FakeTerm, MemoryBoard
 from tests.fakes import MemoryCluster
+
+
+ROUND_S, PAUSE_S = ROUND * PATIENCE_S, PAUSE * PATIENCE_S
 
 
 class Rounds:
@@ -114,6 +117,16 @@ async def test_the_overloaded_worker_is_told_how_many_and_how_fast() -> None:
     here = Stage()
     assert await here.look() == [{"worker": "w1", "streams": 200, "seconds": ROUND_S}]
     assert here.duty.ordered == 200
+
+
+def test_who_is_less_patient_looks_more_often_and_moves_streams_as_much_faster() -> None:
+    now = 1000.0
+    balance = Balance(lambda: now, patience_s=3.0)
+    assert balance.round_s == 1.0
+    for _ in range(3):
+        assert balance.round({"w1": 1000, "w2": 0}) == {}
+        now += balance.round_s
+    assert balance.round({"w1": 1000, "w2": 0}) == {"w1": 200}
 
 
 async def test_nobody_is_asked_while_a_worker_drains() -> None:
