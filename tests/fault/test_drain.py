@@ -14,7 +14,7 @@ from tests.harness.crowd import NETWORK, Reader, Writer, caught_up, run_of, stop
 from tests.harness.people import house
 from tests.harness.processes import eventually
 from tests.harness.redis import RedisServer
-from tests.harness.workers import Haproxy, Workers
+from tests.harness.workers import Workers
 
 
 @pytest.fixture
@@ -105,41 +105,6 @@ async def test_sends_that_a_stopping_worker_has_taken_are_finished(crew: Workers
     print(f"answers {dict(answers)}, {len(broken)} connections closed between two requests, {len(stored)} stored")
     assert set(answers) <= {201, 503}
     assert len(broken) <= 30
-
-
-async def test_a_rolling_restart_behind_a_balancer_loses_nothing_and_repeats_nothing(
-    crew: Workers, http: aiohttp.ClientSession
-) -> None:
-    with Haproxy(crew) as balancer:
-        people, rooms = await house(http, [balancer.url], 6, rooms=2)
-        heads, cursor = await people[0].sync()
-        readers = [Reader(people[at % 6], cursor=cursor, starts=heads, seed=at).start() for at in range(60)]
-        for reader in readers:
-            await asyncio.wait_for(reader.live.wait(), 60)
-        writers = [Writer(person, rooms[at % 2], pause_s=0.02).start() for at, person in enumerate(people)]
-        for worker in crew:
-            assert worker.process is not None
-            worker.process.terminate()
-            assert await asyncio.to_thread(worker.process.wait) == 0
-            worker.start(wait=False)
-            await eventually(worker.is_ready, f"{worker.name} is back", every_s=0.1)
-            await asyncio.to_thread(balancer.wait_for, worker, "UP")
-        await asyncio.sleep(0.5)
-        found, final = await run_of(writers, readers, rooms)
-        assert found == []
-        ends = Counter(end for reader in readers for end in reader.ends)
-        trouble = Counter((status, code) for writer in writers for _, status, code in writer.refusals)
-        errors = sum(writer.trouble for writer in writers)
-        moved = sum(len(reader.told("reconnect")) for reader in readers)
-        print(
-            f"heads {final}; streams ended {dict(ends)}, {moved} by `reconnect`; "
-            f"writers' trouble {errors} {dict(trouble)}"
-        )
-        assert not any(reader.record.gaps() for reader in readers)
-        # Every stream that ended was told so: no reader had to find out by itself.
-        assert ends["closed"] == moved
-        assert set(ends) <= {"closed"}
-        assert errors == 0
 
 
 async def test_a_second_signal_does_not_cut_a_drain_short_and_nobody_waits_for_an_empty_worker(

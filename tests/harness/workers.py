@@ -182,17 +182,22 @@ class Workers(Sequence[Worker]):
 
 
 class Haproxy:
-    """HAProxy in front of workers, as the documentation sets it up."""
+    """HAProxy in front of workers, quick to see who is there. `up` are those that have to be: all, unless it says."""
 
-    def __init__(self, workers: Sequence[Worker]) -> None:
+    def __init__(self, workers: Sequence[Worker], up: Sequence[Worker] | None = None) -> None:
         found = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin")
         if found is None:
             pytest.skip("there is no haproxy on this machine")
         self.port, self.folder = free_port(), new_folder()
         self._stats = free_port()
+        (self.folder / "haproxy.cfg").write_text(self._configuration(workers))
+        self.process = Running("haproxy", [found, "-db", "-f", str(self.folder / "haproxy.cfg")], self.folder)
+        for worker in workers if up is None else up:
+            self.wait_for(worker, "UP")
+
+    def _configuration(self, workers: Sequence[Worker]) -> str:
         servers = "\n".join(f"  server {worker.name} 127.0.0.1:{worker.port} check" for worker in workers)
-        (self.folder / "haproxy.cfg").write_text(
-            f"""\
+        return f"""\
 global
   maxconn 5000
 defaults
@@ -219,10 +224,6 @@ backend workers
   default-server inter 200ms fall 1 rise 1
 {servers}
 """
-        )
-        self.process = Running("haproxy", [found, "-db", "-f", str(self.folder / "haproxy.cfg")], self.folder)
-        for worker in workers:
-            self.wait_for(worker, "UP")
 
     @property
     def url(self) -> str:
