@@ -168,8 +168,8 @@ class Config:
         number(0, 600), "SECONDS", "Seconds a stopping worker takes to send its readers elsewhere.",
         default=12.0)
     rebalance_s: float = option(
-        number(0, 3600), "SECONDS", "Seconds that a worker has far more streams than the others before the leader has it "
-        "send some there; 0 is never.", default=30.0)
+        number(0, 3600), "SECONDS", "Seconds that a worker has far more streams than the others before the leader has "
+        "it send some there; 0 is never.", default=30.0)
     log_level: str = option(
         one_of("debug", "info", "warning", "error"), "debug|info|warning|error", "What is worth a log line.",
         default="info")

@@ -12,7 +12,6 @@ from dchat_server.rebalance import PATIENCE_S, PAUSE, ROUND, Balance, Rebalance
 from tests.cluster_fakes import FakeLeadership, FakeTerm, MemoryBoard
 from tests.fakes import MemoryCluster
 
-
 ROUND_S, PAUSE_S = ROUND * PATIENCE_S, PAUSE * PATIENCE_S
 
 
