@@ -5,15 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from dchat_server import __version__
-from dchat_server.errors import FAILURES, is_error
+from dchat_server.errors import FAILURES, ChatError, is_error
 from dchat_server.http.body import answer
 from dchat_server.http.metrics import ClusterMetrics, Figures
+from dchat_server.http.parts import CONFIG
 from dchat_server.http.worker import WORKER, Worker
 
 SHOWN_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -37,7 +38,9 @@ async def get_readyz(request: web.Request) -> web.StreamResponse:
 
 
 async def get_metrics(request: web.Request) -> web.StreamResponse:
-    """GET /metrics"""
+    """GET /metrics: for whoever asks the worker itself, not for those who come through a balancer."""
+    if request.app[CONFIG].trusted_proxies and hdrs.X_FORWARDED_FOR in request.headers:
+        raise ChatError("not_found")
     body = generate_latest(request.app[REGISTRY])
     return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
