@@ -8,7 +8,7 @@ RUN python -m venv /opt/dchat
 COPY setup.cfg pyproject.toml README.md LICENSE ./
 COPY dchat_server/__init__.py dchat_server/
 COPY dchat_client/__init__.py dchat_client/
-RUN /opt/dchat/bin/pip install '.[client,server,zookeeper-sasl]'
+RUN /opt/dchat/bin/pip install '.[client,server,zookeeper-sasl,otel]'
 COPY dchat_server dchat_server
 COPY dchat_client dchat_client
 RUN /opt/dchat/bin/pip install --no-deps --force-reinstall . \

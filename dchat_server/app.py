@@ -30,10 +30,10 @@ from dchat_server.dashboards import Dashboards
 from dchat_server.drain import notice_of, send_away
 from dchat_server.errors import BackendUnavailable, ClusterMismatch
 from dchat_server.history import History
-from dchat_server.http import front, request_ids
+from dchat_server.http import front, request_ids, traced
 from dchat_server.http.metrics import Figures
 from dchat_server.http.ops import REGISTRY, registry_of
-from dchat_server.http.parts import ACCOUNTS, CLUSTER, CONFIG, DASHBOARDS, INSPECTOR, LIMITER, SLOTS
+from dchat_server.http.parts import ACCOUNTS, CLUSTER, CONFIG, DASHBOARDS, INSPECTOR, LIMITER, SLOTS, TRACING
 from dchat_server.http.problems import problems
 from dchat_server.http.routes import add_routes
 from dchat_server.http.worker import WORKER, Worker
@@ -48,6 +48,7 @@ from dchat_server.pump import Pump
 from dchat_server.rooms import Rooms
 from dchat_server.slots import REFRESH_S, Slots
 from dchat_server.stream import REPLAYING
+from dchat_server.tracing import KIND, Deliveries, Tracing
 from dchat_server.typists import Typists
 from dchat_server.verify import verify
 from dchat_server.wire import control_frame
@@ -67,7 +68,7 @@ LISTEN_BACKLOG = 4096
 @asynccontextmanager
 async def running_worker(config: Config, redis_url: str, name: str) -> AsyncIterator[web.Application]:
     """A worker's application with everything behind it running. Raises BackendUnavailable, ClusterMismatch."""
-    async with backends.opened(config, redis_url, name) as parts:
+    async with tracing_of(config, name) as tracing, backends.opened(config, redis_url, name, tracing) as parts:
         nodes = parts.nodes
         feed, buckets = RedisFeed(nodes), RedisLimits(nodes)
         limits = UserLimits(
@@ -89,6 +90,8 @@ async def running_worker(config: Config, redis_url: str, name: str) -> AsyncIter
         def on_control(control: Control) -> None:
             accounts.on_control(control)
             cluster.on_control(control)
+            if deliveries is not None and control.type == KIND:
+                deliveries.expect(control.body)
 
         positions = await feed.start(backlog=1000)
         hub = Hub(
@@ -97,6 +100,9 @@ async def running_worker(config: Config, redis_url: str, name: str) -> AsyncIter
             on_control=on_control,
             slots=PING_SLOTS,
         )
+        deliveries = None
+        if tracing is not None:
+            deliveries = hub.trail = Deliveries(tracing, hub.audience)
         pump = Pump(feed, hub, parts.timeline, on_break=lambda: worker.spawn(_close_dead(worker, accounts)))
         history = History(parts.timeline)
         worker = Worker(
@@ -134,8 +140,10 @@ async def running_worker(config: Config, redis_url: str, name: str) -> AsyncIter
         app[WORKER] = worker
         app[ACCOUNTS], app[LIMITER], app[SLOTS], app[CONFIG] = accounts, limits, slots, config
         app[CLUSTER], app[DASHBOARDS] = cluster, dashboards
+        if tracing is not None:
+            app[TRACING] = tracing
         app[INSPECTOR] = Inspector(parts.hot, parts.archive, verified)
-        app[REGISTRY] = registry_of(worker, figures_of(parts, cluster, dashboards))
+        app[REGISTRY] = registry_of(worker, figures_of(parts, cluster, dashboards, tracing))
         add_routes(app)
         pump.start()
         worker.spawn(_tick(worker, accounts))
@@ -159,7 +167,22 @@ async def running_worker(config: Config, redis_url: str, name: str) -> AsyncIter
             accounts.stop()
 
 
-def figures_of(parts: Backends, cluster: Cluster, dashboards: Dashboards) -> Figures:
+@asynccontextmanager
+async def tracing_of(config: Config, name: str) -> AsyncIterator[Tracing | None]:
+    """Where this worker's spans go; None when nothing is traced."""
+    if not config.traces:
+        yield None
+        return
+    from dchat_server.adapters.otel import OtelTracing  # an extra, which takes a while to import
+
+    tracing = OtelTracing(name)
+    try:
+        yield tracing
+    finally:
+        await tracing.stop()
+
+
+def figures_of(parts: Backends, cluster: Cluster, dashboards: Dashboards, tracing: Tracing | None = None) -> Figures:
     """Where this worker's metrics of the cluster come from."""
     return Figures(
         leadership=parts.leadership,
@@ -173,6 +196,7 @@ def figures_of(parts: Backends, cluster: Cluster, dashboards: Dashboards) -> Fig
         rebalanced=lambda: parts.rebalance.ordered,
         dashboards=lambda: dashboards.count,
         loop_lag_s=lambda: cluster.facts.loop_lag_ms / 1000,
+        traces=tracing.facts if tracing is not None else None,
     )
 
 
@@ -278,7 +302,10 @@ async def _serve(config: Config, redis_url: str, worker_id: str, on_ready: Calla
                 shutdown_timeout=2.0,
             )
             await runner.setup()
-            front.install(runner, app)
+            if TRACING in app:
+                traced.install(runner, app, app[TRACING])
+            else:
+                front.install(runner, app)
             site = web.TCPSite(
                 runner, config.host, config.port, backlog=LISTEN_BACKLOG, reuse_port=config.reuse_port or None
             )

@@ -27,6 +27,7 @@ from dchat_server.adapters.redis_people import RedisPeople
 from dchat_server.adapters.redis_restore import RedisRestorer
 from dchat_server.adapters.redis_room_log import RedisRoomLog
 from dchat_server.adapters.redis_rooms import RedisRoomStore
+from dchat_server.adapters.redis_traced import TracedLanes
 from dchat_server.compactor import Compactor
 from dchat_server.config import Config
 from dchat_server.errors import ArchiveUnavailable, BackendUnavailable
@@ -40,6 +41,7 @@ from dchat_server.rebalance import Balance, Rebalance
 from dchat_server.restore import Recall, Walk, marks
 from dchat_server.retention import Retention
 from dchat_server.timeline import Timeline
+from dchat_server.tracing import Tracing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,7 +79,9 @@ class Backends:
 
 
 @asynccontextmanager
-async def opened(config: Config, redis_url: str, worker: str) -> AsyncIterator[Backends]:
+async def opened(
+    config: Config, redis_url: str, worker: str, tracing: Tracing | None = None
+) -> AsyncIterator[Backends]:
     """All of it, running but for the election, which app.py starts when the worker can be reached.
 
     Redis must answer within `START_S`; the archive may be away, for then only old messages and compaction wait. Raises
@@ -97,7 +101,7 @@ async def opened(config: Config, redis_url: str, worker: str) -> AsyncIterator[B
     try:
         await _archive_answers(archive)
         await _log_answers(nodes)
-        parts = _put_together(config, nodes, archive, metered, worker)
+        parts = _put_together(config, nodes, archive, metered, worker, tracing)
         checking = asyncio.create_task(archive.check_later(parts.hot.bind))
         await asyncio.wait([checking], timeout=CHECK_S)
         yield parts
@@ -167,14 +171,19 @@ class _Bound:
 
 
 def _put_together(
-    config: Config, nodes: RedisNodes, guarded: GuardedArchive, metered: MeteredArchive, worker: str
+    config: Config,
+    nodes: RedisNodes,
+    guarded: GuardedArchive,
+    metered: MeteredArchive,
+    worker: str,
+    tracing: Tracing | None,
 ) -> Backends:
     archive = cast(Archive, guarded)
     people = RedisPeople(nodes)
     recall = Recall(archive, people)
     restorer = RedisRestorer(nodes, archive, recall)
     missing = Missing(nodes, restorer.restore_rooms)
-    room_log = RedisRoomLog(nodes, missing)
+    room_log = RedisRoomLog(nodes, missing, TracedLanes(nodes, tracing) if tracing is not None else None)
     hot = RedisHotLog(nodes, room_log, people)
     board = RedisBoard(nodes)
     leadership = leadership_for(config, archive, hot)

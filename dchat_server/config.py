@@ -175,6 +175,9 @@ class Config:
         default="info")
     log_format: str = option(
         one_of("text", "json"), "text|json", "How log lines look.", default="text")
+    traces: bool = option(
+        switch, "", "Send traces of requests by OpenTelemetry; OTEL_* variables say where to and how many.",
+        default=False)
     # fmt: on
 
     sources: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False, repr=False)
@@ -347,6 +350,8 @@ def _contradictions(values: Mapping[str, Any]) -> Iterator[str]:
             yield f"{variable(name)} is set, but not DCHAT_ZOOKEEPER; say where ZooKeeper is, or leave both out."
     if "zookeeper_sasl" in values and importlib.util.find_spec("puresasl") is None:
         yield "DCHAT_ZOOKEEPER_SASL needs a package that is not installed: pip install pure-sasl."
+    if chosen("traces", False) and not _can_trace():
+        yield "DCHAT_TRACES needs packages that are not installed: pip install 'd-chat[otel]'."
     if ("zookeeper_cert" in values) != ("zookeeper_key" in values):
         yield "DCHAT_ZOOKEEPER_CERT and DCHAT_ZOOKEEPER_KEY belong together; set both or neither."
     if "zookeeper_cert" in values and "zookeeper_ca" not in values:
@@ -355,6 +360,13 @@ def _contradictions(values: Mapping[str, Any]) -> Iterator[str]:
         yield "DCHAT_DYNAMODB_ENDPOINT is set, but not DCHAT_DYNAMODB_TABLE; name the table."
     if chosen("port_per_worker", False) and chosen("port", 5000) + chosen("workers", 1) - 1 > 65535:
         yield "DCHAT_PORT leaves no room for a port for each worker below 65536; give a lower one."
+
+
+def _can_trace() -> bool:
+    try:
+        return importlib.util.find_spec("opentelemetry.exporter.otlp.proto.http") is not None
+    except ModuleNotFoundError:  # of a package above it
+        return False
 
 
 def markdown_table() -> str:

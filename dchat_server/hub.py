@@ -307,6 +307,11 @@ class Hub:
     def slot(self, slot: int) -> list[Stream]:
         return self._slots[slot]
 
+    def audience(self, room: str) -> int:
+        """How many streams a room has here."""
+        channel = self._channels.get(room)
+        return 0 if channel is None else len(channel.streams) - channel.dead
+
     def rooms_on(self, shard: int) -> list[str]:
         """Rooms of a shard that streams here are in."""
         return [channel.name for channel in self._channels.values() if channel.shard == shard]

@@ -31,6 +31,8 @@ QUIET_TURNS = 2
 MAX_WAITING = 20_000
 """Messages that may wait in a lane; more are refused as overloaded."""
 
+FIRST = 5
+"""Where the first message begins among the arguments of send.lua, as Lua counts."""
 ARGUMENTS, KEY = 8, 3
 """How many send.lua takes for each message, and which of them is the idempotency key."""
 BATCH_KEY_S = 120
@@ -40,7 +42,9 @@ Answer = tuple[bytes, int, int, int]
 """Status, seq, ts, epoch."""
 
 
-class _Call:
+class Call:
+    """Messages that are sent together, and who waits for their answers."""
+
     __slots__ = ("args", "deadline", "future", "shard")
 
     def __init__(
@@ -58,16 +62,16 @@ class _Lane:
     __slots__ = ("calls", "messages", "running")
 
     def __init__(self) -> None:
-        self.calls: deque[_Call] = deque()
+        self.calls: deque[Call] = deque()
         self.messages = self.running = 0
 
-    def put(self, call: _Call) -> None:
+    def put(self, call: Call) -> None:
         self.calls.append(call)
         self.messages += len(call)
 
-    def take(self) -> list[_Call]:
+    def take(self) -> list[Call]:
         """What goes into the next pipeline."""
-        taken: list[_Call] = []
+        taken: list[Call] = []
         size = 0
         while self.calls and (not taken or size + len(self.calls[0]) <= MAX_CALL):
             taken.append(self.calls.popleft())
@@ -101,7 +105,7 @@ class Lanes:
         if lane is None:
             lane = self._lanes[address] = _Lane()
         future: asyncio.Future[list[Answer]] = asyncio.get_running_loop().create_future()
-        call = _Call(shard, args, future, time.monotonic() + DEADLINE_S)
+        call = Call(shard, args, future, time.monotonic() + DEADLINE_S)
         lane.put(call)
         self._messages += len(call)
         if not lane.running or (lane.running < DEPTH and lane.messages >= MAX_CALL):
@@ -143,7 +147,7 @@ class Lanes:
             await asyncio.sleep(0)
             quiet = quiet + 1 if lane.messages == before else 0
 
-    async def _settle(self, calls: list[_Call]) -> None:
+    async def _settle(self, calls: list[Call]) -> None:
         """Repeat until each call has its answer or its time is over."""
         pause = 0.02
         cause = BackendUnavailable()
@@ -152,7 +156,7 @@ class Lanes:
         calls = [call for call in calls if call.deadline > now]
         if not calls:
             return
-        shards: dict[int, list[_Call]] = {}
+        shards: dict[int, list[Call]] = {}
         for call in calls:
             shards.setdefault(call.shard, []).append(call)
         # A repeat must be of the same messages in the same order: the answer is kept under the batch's key.
@@ -184,14 +188,14 @@ class Lanes:
             await asyncio.sleep(pause)
             pause = min(pause * 2 + 0.02, 0.3)
 
-    def _batch_key(self, shard: int, calls: list[_Call]) -> str:
+    def _batch_key(self, shard: int, calls: list[Call]) -> str:
         """Where the answer to this batch is remembered; empty when each message has a key of its own."""
         if all(call.args[at] for call in calls for at in range(KEY, len(call.args), ARGUMENTS)):
             return ""
         self._counter += 1
         return self._nodes.keys.batch(shard, f"{self._random}.{self._counter}")
 
-    async def _attempt(self, shards: dict[int, list[_Call]], batches: dict[int, str]) -> None:
+    async def _attempt(self, shards: dict[int, list[Call]], batches: dict[int, str]) -> None:
         """One pipeline a server; as a rule there is one. A shard may have moved since the lane was chosen."""
         now = int(time.time() * 1000)
         servers: dict[Address, list[int]] = {}
@@ -200,7 +204,7 @@ class Lanes:
         for group in servers.values():
             commands: list[Sequence[Value]] = []
             for shard in group:
-                arguments: list[Value] = [now, batches[shard], BATCH_KEY_S]
+                arguments: list[Value] = [now, batches[shard], BATCH_KEY_S, self._contexts(shards[shard])]
                 for call in shards[shard]:
                     arguments += call.args
                 commands.append(self._nodes.fenced(shard, "send", *arguments))
@@ -217,8 +221,12 @@ class Lanes:
                     if not call.future.done():
                         call.future.set_result(answers)
 
+    def _contexts(self, calls: Sequence[Call]) -> str:
+        """Which of these messages are traced: see redis_traced.py. Here, none."""
+        return ""
+
     @staticmethod
-    def _fail(calls: Sequence[_Call], error: BaseException) -> None:
+    def _fail(calls: Sequence[Call], error: BaseException) -> None:
         for call in calls:
             if not call.future.done():
                 call.future.set_exception(error)

@@ -31,10 +31,10 @@ MOST_REACTIONS = 500
 class RedisRoomLog:
     """Implements `RoomLog`. Shared by all requests of a worker."""
 
-    def __init__(self, nodes: RedisNodes, missing: Missing | None = None) -> None:
+    def __init__(self, nodes: RedisNodes, missing: Missing | None = None, lanes: Lanes | None = None) -> None:
         self._nodes, self._keys = nodes, nodes.keys
         self._missing = missing or Missing(nodes)
-        self._lanes = Lanes(nodes)
+        self._lanes = lanes or Lanes(nodes)
         self._random = secrets.token_hex(6)
         self._counter = 0
 

@@ -42,6 +42,8 @@ class Head(NamedTuple):
     token: str = ""
     request_id: str = ""
     """What a balancer calls the request (http/request_ids.py says whether to believe it)."""
+    traceparent: str = ""
+    """The trace it belongs to, as its sender says (W3C Trace Context)."""
 
 
 def read_head(head: bytes) -> Head | None:
@@ -76,6 +78,7 @@ def read_head(head: bytes) -> Head | None:
     sent = _SEND.fullmatch(asked[2])
     named = fields.pop(b"x-amzn-trace-id", b"")
     named = fields.pop(b"x-request-id", b"") or named
+    context = fields.pop(b"traceparent", b"")
     if sent is None or twice or not fields.keys() <= _IRRELEVANT or b"host" not in fields:
         return whole
-    return Head(whole.length, sent[1].decode(), token.decode(), named.decode())
+    return Head(whole.length, sent[1].decode(), token.decode(), named.decode(), context.decode())

@@ -56,6 +56,8 @@ class Figures:
     rebalanced: Callable[[], int] | None = None
     dashboards: Callable[[], int] | None = None
     loop_lag_s: Callable[[], float] | None = None
+    traces: Callable[[], Mapping[str, int]] | None = None
+    """`Tracing.facts`."""
 
 
 class ClusterMetrics(Collector):
@@ -94,6 +96,13 @@ class ClusterMetrics(Collector):
             yield self._counter(
                 "rebalanced_streams", "Streams that workers were asked to send elsewhere.", of.rebalanced()
             )
+        if of.traces is not None:
+            spans = CounterMetricFamily(
+                "dchat_trace_spans", "Spans, by what became of them.", labels=["worker", "outcome"]
+            )
+            for outcome, count in of.traces().items():
+                spans.add_metric([self._worker, outcome], float(count))
+            yield spans
         if of.restored_rooms is not None:
             yield self._counter("restored_rooms", "Rooms brought back from the archive.", of.restored_rooms())
 

@@ -1,6 +1,6 @@
 -- Store a batch of messages of one shard, in order. The hot path: one call carries all sends in flight.
 --
--- ARGV: now (ms), batch key, its ttl (s), then for each message
+-- ARGV: now (ms), batch key, its ttl (s), traced, then for each message
 --   room prefix, room name, sender, idempotency key, ttl (s), fingerprint, mentions (names joined by commas), body
 -- Returns five values a message: status, seq, ts, epoch, feed offset. Status is `ok`, `repeat` (stored before under
 -- this key: its first place is returned), `behind` (ask the archive first) or the code of a refusal. A refused message
@@ -10,6 +10,9 @@
 -- deleted message that came back from the archive, is like any. Messages without one (the key is empty) only need
 -- to be guarded against our own repeats, and those are always of the whole batch: its answer is remembered once,
 -- under the batch key. The batch key is empty when every message has a key of its own.
+--
+-- `traced` is empty but for messages whose delivery is to be traced: for each, where it begins in ARGV and the context of
+-- its trace, separated by spaces. An entry of the feed in front of its event tells all workers (dchat_server/tracing.py).
 
 local now, batch = tonumber(ARGV[1]), ARGV[2]
 if batch ~= '' then
@@ -18,6 +21,12 @@ if batch ~= '' then
 end
 
 local roles, posted, out, n = {}, {}, {}, 0
+
+local traced
+if ARGV[4] ~= '' then
+  traced = {}
+  for at, context in string.gmatch(ARGV[4], '(%d+) (%S+)') do traced[tonumber(at)] = context end
+end
 
 local function answer(status, seq, ts, epoch, offset)
   out[n + 1], out[n + 2], out[n + 3], out[n + 4], out[n + 5] = status, seq, ts, epoch, offset
@@ -28,7 +37,7 @@ local function refuse(code)
   answer(code, 0, 0, 0, 0)
 end
 
-for i = 4, #ARGV, 8 do
+for i = 5, #ARGV, 8 do
   local prefix, name, sender, key = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   local print, mentions, body = ARGV[i + 5], ARGV[i + 6], ARGV[i + 7]
   local room = room_at(prefix)
@@ -57,6 +66,7 @@ for i = 4, #ARGV, 8 do
     elseif room.archived then
       refuse('room_archived')
     else
+      if traced and traced[i] then announce('trace', '', traced[i] .. ' ' .. room.head + 1 .. ' ' .. name) end
       append(room, name, 'message', body, now)
       if key ~= '' then remember(key, ARGV[i + 4], print, room) end
       posted[who] = {prefix, sender, room.seq .. ' ' .. room.count}

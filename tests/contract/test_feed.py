@@ -193,7 +193,9 @@ async def test_a_worker_with_an_old_epoch_appends_nothing(place: Place) -> None:
     before = await new.log.read("hall", 0, 100)
     # The old text is still in this server's cache: only its own look at the epoch stops it.
     with pytest.raises(StaleScript):
-        await old.nodes.write(shard, [old.nodes.fenced(shard, "send", 0, "p", "hall", "ada", "k", 1, "", "", "{}")])
+        await old.nodes.write(
+            shard, [old.nodes.fenced(shard, "send", 0, "", 1, "", "p", "hall", "ada", "k", 1, "", "", "{}")]
+        )
     keys = (old.nodes.keys.feed(shard), old.nodes.keys.state(shard))
     with pytest.raises(StaleScript):
         await old.nodes.run(shard, "EVAL", _fenced_text("announce", stale), 2, *keys, "x", "ada", "{}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -225,3 +226,13 @@ def test_the_data_folder_follows_the_platforms_custom(monkeypatch):
 )
 def test_what_a_server_stands_on_is_said_in_a_word(env: dict[str, str], kinds: tuple[str, str, str]) -> None:
     assert tuple(Config.from_env(env).kinds.values()) == kinds
+
+
+@pytest.mark.parametrize("found", [lambda name: None, lambda name: (_ for _ in ()).throw(ModuleNotFoundError(name))])
+def test_traces_without_their_packages_are_refused_with_the_command_that_installs_them(
+    monkeypatch: pytest.MonkeyPatch, found: Callable[[str], object]
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", found)
+    (sentence,) = mistakes({"DCHAT_TRACES": "yes"})
+    assert "pip install 'd-chat[otel]'" in sentence
+    assert not Config.from_env({}).traces

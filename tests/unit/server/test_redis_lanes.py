@@ -12,7 +12,7 @@ from redis.exceptions import ResponseError
 
 from dchat_server.adapters import redis_lanes
 from dchat_server.adapters.redis_keys import Keys
-from dchat_server.adapters.redis_lanes import ARGUMENTS, MAX_CALL, Answer, Lanes
+from dchat_server.adapters.redis_lanes import ARGUMENTS, FIRST, MAX_CALL, Answer, Lanes
 from dchat_server.adapters.redis_nodes import LogFull, StaleScript
 from dchat_server.errors import BackendUnavailable, ChatError
 
@@ -57,7 +57,7 @@ class Nodes:
             self.under_way -= 1
 
     def _send(self, command: Sequence[Any]) -> list[Any]:
-        batch, messages = command[2], command[4:]
+        batch, messages = command[2], command[FIRST:]
         if batch in self.answered:
             return self.answered[batch]  # type: ignore[return-value]
         reply: list[Any] = []
