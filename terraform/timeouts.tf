@@ -1,5 +1,5 @@
-# Every time-out that has to fit another one, in one place. docs/aws.md tells how they fit, and
-# tests/unit/stack/test_terraform_numbers.py reads this file and the worker's own numbers and compares them.
+# Every time-out of the stack on AWS, in one place. docs/operations.md tells how they fit each other and those of workers and
+# clients; tests/unit/stack/test_timeouts.py reads all of them and compares.
 
 locals {
   timeouts = {
