@@ -20,7 +20,7 @@ import yarl
 
 from tests.harness.people import Person, new_name
 from tests.harness.processes import ROOT, Running, free_port, new_folder, until
-from tests.harness.redis import binary
+from tests.harness.redis import ComposeRedis
 from tests.harness.workers import Worker
 from tests.harness.zookeeper import Ensemble, shared_ensemble
 
@@ -44,25 +44,17 @@ def made() -> Iterator[Path]:
 
 
 class SecretRedis:
-    """Redis by the very command of the compose file."""
+    """Redis as the compose file starts it."""
 
     def __init__(self, made: Path) -> None:
-        self.port, self.folder, self.ca = free_port(), new_folder(), made / "redis" / "ca.crt"
-        (self.folder / "data").mkdir()
-        *_, script = COMPOSE["services"]["redis"]["command"]
-        for inside, here in {
-            "$$": "$",
-            "/etc/redis/users.acl": ROOT / "deploy" / "redis" / "users.acl",
-            "/tmp/users.acl": self.folder / "users.acl",
-            "/data": self.folder / "data",
-            "/tls/": f"{made}/redis/",
-            "redis-server ": f"{binary()} --bind 127.0.0.1 ",
-            "--tls-port 6379": f"--tls-port {self.port}",
-        }.items():
-            assert inside in script
-            script = script.replace(inside, str(here))
-        env = {**os.environ, "DCHAT_REDIS_PASSWORD": PASSWORD}
-        self.process = Running("redis", ["/bin/sh", "-c", script], self.folder, env)
+        self.ca = made / "redis" / "ca.crt"
+        _, _, *words = COMPOSE["services"]["redis"]["command"]
+        at = words.index("--tls-port") + 1
+        assert words[at] == "6379"
+        self.port = free_port()
+        words[at] = str(self.port)
+        self.server = ComposeRedis()
+        self.server.start(PASSWORD, *(word.replace("/tls/", f"{made}/redis/") for word in words))
         until(self._answers, "Redis answers")
 
     def client(self, **more: Any) -> redis.Redis:
@@ -70,7 +62,7 @@ class SecretRedis:
         return redis.Redis(port=self.port, socket_timeout=5, **given)
 
     def _answers(self) -> bool:
-        assert self.process.alive, self.process.log
+        assert self.server.process.alive, self.server.process.log
         try:
             with self.client() as client:
                 return bool(client.ping())
@@ -80,10 +72,9 @@ class SecretRedis:
 
 @pytest.fixture(scope="module")
 def secret_redis(made: Path) -> Iterator[SecretRedis]:
-    server = SecretRedis(made)
-    yield server
-    server.process.kill()
-    shutil.rmtree(server.folder, ignore_errors=True)
+    made_redis = SecretRedis(made)
+    yield made_redis
+    made_redis.server.close()
 
 
 @pytest.fixture(scope="module")

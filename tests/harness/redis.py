@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from contextlib import suppress
 from types import TracebackType
@@ -11,7 +12,7 @@ import pytest
 import redis
 
 from dchat_server.redis_binary import find_binaries
-from tests.harness.processes import Running, free_port, new_folder, until
+from tests.harness.processes import ROOT, Running, free_port, new_folder, until
 
 
 def binary(kind: str = "redis") -> str:
@@ -79,6 +80,50 @@ class RedisServer:
         with suppress(redis.RedisError, OSError):
             return bool(self.ask("PING"))
         return False
+
+
+class ComposeRedis:
+    """The Redis of the compose stack, by its own script and with its own list of users: nobody comes in but `dchat`."""
+
+    def __init__(self) -> None:
+        self.folder, self.port = new_folder(), free_port()
+        (self.folder / "data").mkdir()
+        script = (ROOT / "deploy" / "redis" / "start.sh").read_text("utf-8")
+        for inside, here in {
+            "/etc/redis/": f"{ROOT}/deploy/redis/",
+            "/tmp/users.acl": f"{self.folder}/users.acl",
+            "--dir /data": f"--dir {self.folder}/data",
+            "redis-server ": f"{binary()} --bind 127.0.0.1 --port {self.port} ",
+        }.items():
+            assert inside in script
+            script = script.replace(inside, here)
+        (self.folder / "start.sh").write_text(script)
+        self.process: Running
+
+    def start(self, password: str, *words: str, before: str = "") -> None:
+        """Start it, with `words` for redis-server, `before` being a password that is good as well. Does not wait."""
+        env = {**os.environ, "DCHAT_REDIS_PASSWORD": password, "DCHAT_REDIS_PASSWORD_BEFORE": before}
+        command = ["/bin/sh", str(self.folder / "start.sh"), *words]
+        self.process = Running("redis", command, self.folder, env, append=True)
+
+    def client(self, password: str) -> redis.Redis:
+        return redis.Redis(port=self.port, username="dchat", password=password, socket_timeout=5)
+
+    def answers(self, password: str) -> bool:
+        """Whether it lets in who has this password; False as well while it starts."""
+        assert self.process.alive, self.process.log
+        with suppress(redis.ConnectionError, redis.AuthenticationError), self.client(password) as client:
+            return bool(client.ping())
+        return False
+
+    def stop(self) -> None:
+        """End it as `docker stop` does, and wait."""
+        self.process.terminate()
+        until(lambda: not self.process.alive, "Redis ends")
+
+    def close(self) -> None:
+        self.process.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class Sentinel:
