@@ -142,7 +142,7 @@ run "alarms" {
 
   assert {
     condition = length(setsubtract([
-      "no-leader", "archive-lag", "log-unreadable", "balancer-5xx", "workers-5xx", "unhealthy-workers", "few-workers",
+      "no-leader", "archive-lag", "log-unreadable", "refused-for-the-log", "mistakes", "balancer-5xx", "workers-5xx", "unhealthy-workers", "few-workers",
       "log-memory-chat-log-0001-001", "archive-write-throttles", "archive-read-throttles", "zookeeper-1", "zookeeper-2", "zookeeper-3",
     ], keys(aws_cloudwatch_metric_alarm.this))) == 0
     error_message = "An alarm is missing."
@@ -159,7 +159,7 @@ run "alarms" {
   }
 
   assert {
-    condition     = length(jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets) == 13
+    condition     = length(jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets) == 14
     error_message = "The dashboard lacks a graph."
   }
 }

@@ -11,6 +11,9 @@ locals {
     { title = "Leaders (1)", stat = "Maximum", metrics = [["${var.metrics_namespace}", "Leader", "Chat", var.name]] },
     { title = "Archive behind, s", stat = "Maximum", metrics = [["${var.metrics_namespace}", "CompactionLag", "Chat", var.name]] },
     { title = "Worst loop lag, s", stat = "Maximum", metrics = [["${var.metrics_namespace}", "LoopLag", "Chat", var.name]] },
+    { title = "Refused for the log, and mistakes", stat = "Sum", metrics = [
+      for metric in ["RefusedForTheLog", "Mistakes"] : ["${var.metrics_namespace}", metric, "Chat", var.name]
+    ] },
     { title = "Answers", stat = "Sum", metrics = [
       for code in ["2XX", "4XX", "5XX"] : ["AWS/ApplicationELB", "HTTPCode_Target_${code}_Count", "LoadBalancer", var.balancer_arn_suffix]
     ] },

@@ -80,6 +80,22 @@ locals {
         minutes   = 2
         missing   = "breaching"
       })
+      refused-for-the-log = merge(local.chat, {
+        about     = "Requests are answered 503: the message log is full, away, or does not keep the promise of DCHAT_ACK."
+        metric    = "RefusedForTheLog"
+        statistic = "Sum"
+        above     = 0
+        minutes   = 3
+        missing   = "notBreaching" # then no worker tells anything, which is log-unreadable
+      })
+      mistakes = merge(local.chat, {
+        about     = "A worker answered 500: a defect. Its log has request_failed with a traceback."
+        metric    = "Mistakes"
+        statistic = "Sum"
+        above     = 0
+        minutes   = 1
+        missing   = "notBreaching"
+      })
       log-lost-data = merge(local.chat, {
         about     = "A shard of the message log lost data and does not have it back yet."
         metric    = "ShardsBehind"

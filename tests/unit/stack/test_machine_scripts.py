@@ -161,8 +161,39 @@ def test_what_scaling_and_alarms_look_at_is_told_to_cloudwatch(worker: Machine) 
         "LogReaderAlive": 1.0,
         "CompactionLag": 0.25,
         "LoopLag": 1e-05,
+        "RefusedForTheLog": 0.0,
+        "Mistakes": 0.0,
     }
     assert all(each["Dimensions"] == [{"Name": "Chat", "Value": "chat"}] for each in data)
+
+
+def refused(worker: Machine, unavailable: int, internal: int) -> dict[str, float]:
+    """What CloudWatch is told of refusals when the worker has counted so many."""
+    worker.says(
+        "curl",
+        f"""cat <<'END'
+{METRICS}dchat_refused_requests_total{{worker="a1",code="backend_unavailable"}} {unavailable}.0
+dchat_refused_requests_total{{worker="a1",code="internal"}} {internal}.0
+dchat_refused_requests_total{{worker="a1",code="room_not_found"}} 99.0
+END
+""",
+    )
+    told = [call for call in worker.run("metrics.sh") if call[0] == "aws"][-1]
+    return {each["MetricName"]: each["Value"] for each in json.loads(told[-1]) if each["MetricName"] in COUNTED}
+
+
+COUNTED = ("RefusedForTheLog", "Mistakes")
+
+
+def test_refusals_are_told_as_how_many_came_since_the_last_time(worker: Machine) -> None:
+    assert refused(worker, 3, 1) == {"RefusedForTheLog": 3, "Mistakes": 1}
+    assert refused(worker, 10, 1) == {"RefusedForTheLog": 7, "Mistakes": 0}
+    assert refused(worker, 2, 0) == {"RefusedForTheLog": 2, "Mistakes": 0}  # a new worker's
+    worker.says("aws", "exit 255")
+    refused(worker, 5, 0)
+    assert worker.status != 0
+    worker.says("aws", "")
+    assert refused(worker, 6, 0) == {"RefusedForTheLog": 4, "Mistakes": 0}  # with what could not be told
 
 
 def test_a_worker_that_tells_no_metrics_is_a_failure_of_the_unit(worker: Machine) -> None:
@@ -180,7 +211,8 @@ def test_each_metric_that_is_told_is_one_that_workers_have() -> None:
 
 
 def test_each_alarm_and_graph_looks_at_a_metric_that_is_told() -> None:
-    told = set(re.findall(r'= "(\w+)"; +unit', (MODULES / "workers/files/metrics.sh").read_text("utf-8")))
+    script = (MODULES / "workers/files/metrics.sh").read_text("utf-8")
+    told = set(re.findall(r'= "(\w+)"; +unit', script)) | set(re.findall(r"\bmetric=([A-Z]\w+)", script))
     alarms = (MODULES / "alarms/main.tf").read_text("utf-8")
     looked = set(re.findall(r'merge\(local\.chat, \{[^}]*?metric +=\s*"(\w+)"', alarms))
     graphs = (MODULES / "alarms/dashboard.tf").read_text("utf-8")

@@ -46,6 +46,15 @@ def test_each_alarm_has_its_runbook_and_each_runbook_its_alarm() -> None:
         assert rule["labels"]["severity"] in ("critical", "warning")
 
 
+def test_each_alarm_is_explained_to_operators_with_what_it_asks() -> None:
+    text = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    table = text[text.index("### What to alarm on") : text.index("### All metrics")]
+    told = set(re.findall(r"[a-z_]+(?:\{[^}`]+\})?", table))
+    for rule in RULES:
+        asked = set(re.findall(r"(?:dchat|process)_[a-z_]+|up\{[^}]+\}", rule["expr"]))
+        assert {name for name in asked if name not in told and not any(each.startswith(name) for each in told)} == set()
+
+
 def test_panels_have_ids_of_their_own_and_do_not_overlap() -> None:
     panels = DASHBOARD["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
