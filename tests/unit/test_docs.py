@@ -45,6 +45,9 @@ def test_every_variable_a_document_names_is_a_setting() -> None:
         "DCHAT_NOTIFY",
         "DCHAT_SCALE",
         "DCHAT_WHY",
+        # of docker-compose.yml
+        "DCHAT_REDIS_PASSWORD",
+        "DCHAT_REDIS_PASSWORD_BEFORE",
     }
     for document in DOCUMENTS:
         named = set(re.findall(r"DCHAT_[A-Z_]+[A-Z]", document.read_text("utf-8")))
