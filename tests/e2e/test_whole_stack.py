@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
+from itertools import pairwise
 
 import aiohttp
 import pytest
@@ -146,19 +146,15 @@ async def test_a_rolling_restart_shows_nobody_an_error_and_loses_repeats_and_reo
 ) -> None:
     async with load(stack, http) as here:
         await here.archived_further()
-        returns: list[float] = []
+        began = []
         for worker in stack.workers:
-            told = [len(reader.asked) for reader in here.readers]
+            began.append(time.monotonic())
             await replaced(stack, worker)
-            gone = partial(back, here.readers, told)
-            await eventually(lambda gone=gone: all(opened for _, opened in gone()), "all are back")
-            first = min(asked for asked, _ in gone())
-            returns += [opened[0] - first for _, opened in gone()]
             # It handed over when it was told to end, not when it had ended.
             assert "stopped" not in {line["why"] for line in said(worker, "term_over")}
         await here.archived_further()
         assert await here.end() == []
-        shown = here.shown()
+        shown, returns = here.shown(), returned(here.readers, began)
         spread = Counter(int(each / (DRAIN_S / 10)) for each in returns)
         print(
             f"{sum(each.done for each in (*here.clients, *here.plain))} stored, {here.visitor.visits} visits; "
@@ -169,13 +165,18 @@ async def test_a_rolling_restart_shows_nobody_an_error_and_loses_repeats_and_reo
         assert max(spread.values()) < 0.8 * len(returns), "nearly all came back at once"
 
 
-def back(readers: Sequence[ClientReader], told: Sequence[int]) -> list[tuple[float, list[float]]]:
-    """Of those who were asked to come back once more than `told` times: when, and when they opened streams since."""
-    return [
-        (reader.asked[before], [at for at in reader.opened if at > reader.asked[before]])
-        for reader, before in zip(readers, told, strict=True)
-        if len(reader.asked) > before
+def returned(readers: Sequence[ClientReader], began: Sequence[float]) -> list[float]:
+    """When readers had a stream again that were asked to come back: seconds after the first was asked in that drain."""
+    moves = [
+        (asked, min((at for at in reader.opened if at > asked), default=float("inf")))
+        for reader in readers
+        for asked in reader.asked
     ]
+    found = []
+    for start, end in pairwise([*began, float("inf")]):
+        drain = [(asked, opened) for asked, opened in moves if start <= asked < end]
+        found += [opened - min(drain)[0] for _, opened in drain]
+    return found
 
 
 async def test_streams_are_even_again_soon_after_a_scale_out_and_nobody_misses_anything_by_it(
