@@ -102,6 +102,15 @@ def settings(made: Path, redis_port: int, zookeeper_port: int, authority: str = 
     return {**found, "DCHAT_ZOOKEEPER": f"127.0.0.1:{zookeeper_port}"}
 
 
+@pytest.fixture(scope="module")
+def stranger(made: Path, secret_redis: SecretRedis, zookeeper: tuple[Ensemble, int]) -> Iterator[Worker]:
+    """A worker that trusts another authority. It takes its time to say so, while others are tested."""
+    worker = Worker(None, **settings(made, secret_redis.port, zookeeper[1], authority="nodes-ca.crt"))
+    worker.start(wait=False)
+    yield worker
+    worker.close()
+
+
 class Https:
     """HAProxy with the two files that the compose file gives it, before one worker."""
 
@@ -133,7 +142,11 @@ class Https:
 
 
 async def test_a_chat_with_tls_on_every_way_works_and_nothing_is_taken_without(
-    made: Path, secret_redis: SecretRedis, zookeeper: tuple[Ensemble, int], http: aiohttp.ClientSession
+    made: Path,
+    secret_redis: SecretRedis,
+    zookeeper: tuple[Ensemble, int],
+    stranger: Worker,
+    http: aiohttp.ClientSession,
 ) -> None:
     _, port = zookeeper
     worker = Worker(None, DCHAT_TRUSTED_PROXIES="1", **settings(made, secret_redis.port, port)).start()
@@ -172,17 +185,10 @@ async def test_a_chat_with_tls_on_every_way_works_and_nothing_is_taken_without(
         nobody.ping()
 
 
-def test_a_worker_that_does_not_know_the_authority_says_so_and_does_not_serve(
-    made: Path, secret_redis: SecretRedis, zookeeper: tuple[Ensemble, int]
-) -> None:
-    given = settings(made, secret_redis.port, zookeeper[1], authority="nodes-ca.crt")
-    worker = Worker(None, **given).start(wait=False)
-    try:
-        until(lambda: any("certificate verify failed" in line for line in waits(worker)), "it says so")
-        assert worker.status("/readyz") != 200
-        assert PASSWORD not in worker.log
-    finally:
-        worker.close()
+def test_a_worker_that_does_not_know_the_authority_says_so_and_does_not_serve(stranger: Worker) -> None:
+    until(lambda: any("certificate verify failed" in line for line in waits(stranger)), "it says so")
+    assert stranger.status("/readyz") != 200
+    assert PASSWORD not in stranger.log
 
 
 def waits(worker: Worker) -> list[str]:
