@@ -22,7 +22,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib import resources
 from typing import Any
 
@@ -129,6 +129,8 @@ class RedisNodes:
     async def start(self) -> None:
         """Find the servers and open every shard. Raises BackendUnavailable or ClusterMismatch."""
         self._layout = await self._locator.locate()
+        one_each = {address: shard for shard, address in self._layout.shards.items()}
+        await self._durability.fit([partial(self.run, shard) for shard in one_each.values()])
         openings = (self.open_shard(shard) for shard in range(self.keys.shards))
         for opened in await asyncio.gather(*openings, return_exceptions=True):  # so that none is left under way
             if isinstance(opened, BaseException):

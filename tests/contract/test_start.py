@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
+from dchat_server.adapters.redis_durability import Durability
+from dchat_server.adapters.redis_nodes import RedisNodes
+from dchat_server.adapters.redis_room_log import RedisRoomLog
+from dchat_server.adapters.redis_rooms import RedisRoomStore
 from dchat_server.app import running_worker
 from dchat_server.config import Config
+from dchat_server.errors import ClusterMismatch
 from dchat_server.http.worker import WORKER
 from tests.contract.servers import RedisPlace, create, draft
 from tests.harness.redis import RedisServer
@@ -26,3 +33,24 @@ async def test_a_new_worker_has_read_the_backlog_before_it_takes_streams() -> No
             kept = hub.windows[shard].since(2)
             assert kept is not None
             assert len(kept) == 750
+
+
+WITHOUT_WAITAOF = ("--rename-command", "WAITAOF", "")
+"""As Redis was before 7.2."""
+
+
+async def test_where_redis_cannot_be_asked_for_the_disk_and_syncs_each_write_an_acknowledgement_needs_no_more() -> None:
+    with RedisServer(kind="valkey", aof="always", options=WITHOUT_WAITAOF) as server:
+        nodes = RedisNodes(server.url, 4, durability=Durability("fsync"))
+        await nodes.start()
+        await create(RedisRoomStore(nodes), "hall", "ada")
+        assert len(await RedisRoomLog(nodes).send_many("hall", [draft("ada", "kept")])) == 1
+        await nodes.stop()
+
+
+async def test_a_redis_that_cannot_keep_the_promise_is_not_started_on() -> None:
+    with RedisServer(kind="valkey", aof="everysec", options=WITHOUT_WAITAOF) as server:
+        nodes = RedisNodes(server.url, 4, durability=Durability("fsync"))
+        with pytest.raises(ClusterMismatch, match="appendfsync always"):
+            await nodes.start()
+        await nodes.stop()
