@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from tests.stack.check import Check, Result, Verdict, carry_out
-from tests.stack.checks import CHECKS
+from tests.stack.checks import CHECKS, IMAGE
 from tests.stack.report import failure, progress, table
 from tests.stack.tools import Tools
 
@@ -22,9 +22,14 @@ def main(arguments: list[str]) -> int:
     """Make the checks whose name begins with one of those given, or all. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="tests.stack", description=__doc__)
     parser.add_argument("--strict", action="store_true", help="fail when a check cannot be made that could be")
+    parser.add_argument(
+        "--image", action="store_true", help="also build the image and run it: minutes, as root on Debian"
+    )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of: {'; '.join(check.name for check in CHECKS)}")
     asked = parser.parse_args(arguments)
     checks = [check for check in CHECKS if not asked.names or check.name.startswith(tuple(asked.names))]
+    if asked.image:
+        checks = [IMAGE, *checks] if asked.names else [IMAGE]
     if not checks:
         parser.error(f"there is no such check: {' '.join(asked.names)}")
 

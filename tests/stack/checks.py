@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.stack import machines, scripts, terraform
+from tests.stack import image, machines, scripts, terraform
 from tests.stack.check import Check
 from tests.stack.tools import Tools
 
@@ -49,3 +49,6 @@ CHECKS = (
     Check("hadolint", dockerfile),
     Check("haproxy -c", balancer),
 )
+
+IMAGE = Check("image", image.image)
+"""Made only when it is asked for: it takes minutes."""

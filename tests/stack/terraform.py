@@ -21,7 +21,8 @@ NEEDED_BY_STAND_IN = ("grpcio==1.85.1", "msgpack==1.2.4", "python-hcl2==8.1.4")
 SCHEMA = "cdktn-provider-aws==25.8.1"
 """Bindings made from the schema of hashicorp/aws 6.69 (71 MB)."""
 
-QUIET = {"TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1"}
+# GOGC: a third of its time terraform would collect garbage.
+QUIET = {"TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1", "GOGC": "400"}
 UNREACHABLE = ("could not connect to", "failed to query available provider packages", "failed to install provider")
 
 

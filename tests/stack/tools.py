@@ -14,7 +14,9 @@ PATIENCE_S = 900
 """How long a program may take. Only a program that hangs takes longer; the longest needs about a minute."""
 
 REMEDIES = {
+    "buildah": "apt-get install buildah",
     "cloud-init": "on Debian and Ubuntu: apt-get install cloud-init (there is none for macOS)",
+    "debootstrap": "apt-get install debootstrap",
     "git": "install git, and run this in a clone of the repository",
     "haproxy": "apt-get install haproxy, or brew install haproxy",
     "promtool": "apt-get install prometheus, or brew install prometheus",

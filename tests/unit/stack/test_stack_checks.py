@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from tests.stack import terraform
 from tests.stack.__main__ import main
 from tests.stack.check import Check, Result, Verdict, carry_out
 from tests.stack.checks import CHECKS
+from tests.stack.container import Image
+from tests.stack.image import base_name
 from tests.stack.report import failure, table
 from tests.stack.scripts import files, in_compose, is_script
 from tests.stack.tools import REMEDIES, ROOT, Tools
@@ -144,6 +147,35 @@ def test_shell_in_the_compose_file_is_looked_at_as_the_shell_gets_it() -> None:
         }
     }
     assert list(in_compose(document)) == ['echo "$HOME"\n', "true\n"]
+
+
+def test_the_image_is_built_on_one_base_pinned_to_a_version() -> None:
+    name, tag = base_name().split(":")
+    assert name == "python"
+    assert re.fullmatch(r"3\.\d+\.\d+-slim-[a-z]+", tag)
+
+
+def test_an_image_is_run_as_its_settings_say(tmp_path: Path) -> None:
+    image = Image.of(
+        tmp_path,
+        {
+            "User": "5000:5000",
+            "Env": ["PATH=/opt/bin:/bin", "OPTIONS=a=b"],
+            "Volumes": {"/data": {}},
+            "Cmd": ["server"],
+            "Healthcheck": {"Test": ["CMD", "ask", "it"]},
+            "StopSignal": "SIGTERM",
+        },
+    )
+    assert image == Image(
+        tmp_path,
+        "5000:5000",
+        {"PATH": "/opt/bin:/bin", "OPTIONS": "a=b"},
+        "/data",
+        ("server",),
+        ("ask", "it"),
+        "SIGTERM",
+    )
 
 
 def test_ci_makes_every_check_it_can() -> None:
