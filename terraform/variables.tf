@@ -200,13 +200,18 @@ variable "ami_id" {
 }
 
 variable "settings" {
-  description = "More settings of the workers, by their DCHAT_ name (docs/configuration.md). What the stack sets itself cannot be set here, nor can secrets."
+  description = "More settings of the workers, by their DCHAT_ name (docs/configuration.md), and OpenTelemetry's (docs/tracing.md). What the stack sets itself cannot be set here, nor can secrets."
   type        = map(string)
   default     = {}
 
   validation {
-    condition     = alltrue([for key in keys(var.settings) : can(regex("^DCHAT_[A-Z0-9_]+$", key))])
-    error_message = "settings holds only DCHAT_ variables."
+    condition     = alltrue([for key in keys(var.settings) : can(regex("^(DCHAT|OTEL)_[A-Z0-9_]+$", key))])
+    error_message = "settings holds only DCHAT_ and OTEL_ variables."
+  }
+
+  validation {
+    condition     = alltrue([for key in keys(var.settings) : !can(regex("^OTEL_.*_HEADERS$", key))])
+    error_message = "Headers for a collector are secrets as a rule, and settings are none: let a collector in between add them."
   }
 
   validation {

@@ -219,6 +219,16 @@ run "refuses_settings_of_others" {
   expect_failures = [var.settings]
 }
 
+run "refuses_secrets_for_a_collector" {
+  command = plan
+
+  variables {
+    settings = { DCHAT_TRACES = "yes", OTEL_EXPORTER_OTLP_HEADERS = "api-key=oops" }
+  }
+
+  expect_failures = [var.settings]
+}
+
 run "refuses_a_setting_of_two_lines" {
   command = plan
 

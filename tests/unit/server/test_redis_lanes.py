@@ -15,6 +15,7 @@ from dchat_server.adapters.redis_keys import Keys
 from dchat_server.adapters.redis_lanes import ARGUMENTS, FIRST, MAX_CALL, Answer, Lanes
 from dchat_server.adapters.redis_nodes import LogFull, StaleScript
 from dchat_server.errors import BackendUnavailable, ChatError
+from dchat_server.logs import request_id
 
 
 class Nodes:
@@ -30,6 +31,8 @@ class Nodes:
         self.gate = asyncio.Event()
         self.gate.set()
         self.under_way = self.most_under_way = 0
+        self.on_behalf_of: set[str] = set()
+        """Whose request is named in what is logged while a call is under way."""
 
     def address(self, shard: int) -> str:
         return "one" if shard < 2 else "two"
@@ -42,6 +45,7 @@ class Nodes:
         self.loads += 1
 
     async def write(self, shard: int, commands: Sequence[Sequence[Any]]) -> list[Any]:
+        self.on_behalf_of.add(request_id.get())
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
         try:
@@ -226,3 +230,11 @@ async def test_idle_waits_for_what_is_on_its_way(lanes: Lanes, nodes: Nodes) -> 
     nodes.gate.set()
     await waiting
     assert future.done()
+
+
+async def test_a_call_is_made_for_all_whose_messages_it_carries_and_in_nobodys_name(lanes: Lanes, nodes: Nodes) -> None:
+    token = request_id.set("r-12345")
+    first = submit(lanes, "a")
+    request_id.reset(token)
+    await asyncio.gather(first, submit(lanes, "b"))
+    assert nodes.on_behalf_of == {""}

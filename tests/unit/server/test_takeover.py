@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from aiohttp.web_protocol import RequestHandler
 
 from dchat_server import wire
 from dchat_server.http import takeover
@@ -336,7 +337,7 @@ async def test_an_aiohttp_that_works_otherwise_is_left_alone(taking: Here, missi
         stand_in = SimpleNamespace(**{name: 1 for name in ("_task_handler", "_manager") if name != missing})
         seen.append(can_take_over(SimpleNamespace(protocol=stand_in, transport=request.transport)))  # type: ignore[arg-type]
         assert can_take_over(request)
-        assert type(handler).__name__ == "RequestHandler"
+        assert isinstance(handler, RequestHandler)
         return real(request, connection, head)
 
     with pytest.MonkeyPatch.context() as patch:
