@@ -16,7 +16,7 @@ from dchat_server.backup import Backup, NotReady
 from dchat_server.backup_file import BackupWriter, BadBackup, Summary, verify
 from dchat_server.config import Config, ConfigError
 from dchat_server.data_folder import DataFolderError, user_of
-from dchat_server.embedded import EmbeddedError, url_of
+from dchat_server.embedded import EmbeddedError, EmbeddedRedis, url_of
 from dchat_server.errors import ArchiveUnavailable, BackendUnavailable, ClusterMismatch
 from dchat_server.ports_archive import Archive, Conflict, Fenced
 from dchat_server.ports_hot import HotLog
@@ -65,7 +65,7 @@ def main(command: str, words: Sequence[str], env: Mapping[str, str], say: Callab
         else:
             asyncio.run(_restore(config, path, progress, only_check=asked.check))
     except (*_REFUSALS, Refused) as problem:
-        say(str(problem))
+        say(str(problem) or repr(problem))
     except (Fenced, Conflict):
         say("Somebody else writes into this archive: end all workers that use it, and begin again with a new one.")
     else:
@@ -125,19 +125,32 @@ async def _restore(config: Config, path: Path, progress: _Progress, *, only_chec
 
 async def _check_log(config: Config) -> None:
     """Raise Refused unless the message log is empty: what it knows does not fit to another archive."""
-    if config.redis_url is None:
-        if (user := user_of(config.data_dir)) is not None:
-            raise user
-        if (config.data_dir / "redis" / "appendonlydir").exists():
-            raise Refused(f"{config.data_dir} has been used by a server; give a new folder with --data-dir.")
-        return
+    if config.redis_url is not None:
+        await _check_empty(config.redis_url, config.shards)
+    elif (user := user_of(config.data_dir)) is not None:
+        raise user
+    elif (config.data_dir / "redis" / "appendonlydir").exists():
+        # A server that found only a part of a backup has begun one, and left it empty.
+        redis = EmbeddedRedis(config.data_dir, ack=config.ack)
+        try:
+            await asyncio.to_thread(redis.start)
+            await asyncio.to_thread(redis.wait_ready)
+            await _check_empty(redis.url, config.shards)
+        finally:
+            await asyncio.to_thread(redis.stop)
+
+
+async def _check_empty(url: str, shards: int) -> None:
     from dchat_server.adapters.redis_nodes import RedisNodes
 
-    nodes = RedisNodes(config.redis_url, config.shards)
+    nodes = RedisNodes(url, shards)
     try:
         await nodes.look_again()
         if await nodes.run(0, "EXISTS", nodes.keys.state(0)):
-            raise Refused("This Redis holds the messages of another archive; a backup needs an empty one beside it.")
+            raise Refused(
+                "This Redis belongs with an archive already; a backup needs an empty one (of a server's own: a new "
+                "folder, --data-dir)."
+            )
     finally:
         await nodes.stop()
 

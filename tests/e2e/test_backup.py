@@ -138,7 +138,7 @@ async def test_a_backup_under_load_becomes_the_same_chat_in_an_empty_stack_on_dy
         try:
             await compare(chat, before, acknowledged, worker.url)
             code, said = await dchat_server("restore", str(file), DCHAT_REDIS_URL=fresh.url, **dynamo)
-            assert (code, "holds the messages of another" in said) == (1, True)
+            assert (code, "belongs with an archive already" in said) == (1, True)
         finally:
             worker.close()
 

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import redis
 
 from dchat_server import cli
+from dchat_server.adapters.redis_keys import Keys
 from dchat_server.backup_file import BackupWriter
 from dchat_server.data_folder import DataFolder
+from dchat_server.embedded import EmbeddedRedis
 from dchat_server.ports_archive import Chunk, Mark, RoomRecord, UserRecord
+from tests.harness.processes import ROOT, free_port, plain_environment
 
 
 @pytest.fixture
@@ -82,10 +88,30 @@ def test_a_folder_that_a_server_uses_or_has_used_is_refused(
         assert "in use" in capsys.readouterr().err
     finally:
         folder.close()
-    (data / "redis" / "appendonlydir").mkdir()
+    with EmbeddedRedis(data) as server, redis.Redis.from_url(server.url) as client:
+        client.hset(Keys(16).state(0), "epoch", "1")
     assert run("restore", file) == 1
-    assert "has been used by a server" in capsys.readouterr().err
+    assert "belongs with an archive already" in capsys.readouterr().err
     assert not (data / "archive.sqlite3").exists()
+
+
+def test_what_was_interrupted_goes_on_also_when_a_server_was_started_in_between(
+    data: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server refuses to run on a part, and leaves a Redis of its own behind, an empty one."""
+    with monkeypatch.context() as patch:
+        patch.setattr("dchat_server.adapters.sqlite_archive.SqliteArchive.commit", dies)
+        with pytest.raises(RuntimeError):
+            run("restore", file)
+    server = [sys.executable, "-m", "dchat_server", "--port", str(free_port()), "--data-dir", data]
+    ended = subprocess.run(server, cwd=ROOT, env=plain_environment(), capture_output=True, text=True)
+    assert (ended.returncode, "repeat dchat-server restore" in ended.stderr) == (1, True)
+    assert (data / "redis" / "appendonlydir").exists()
+    assert run("restore", file) == 0
+
+
+async def dies(*_: object) -> None:
+    raise RuntimeError
 
 
 def test_a_redis_that_does_not_answer_is_told(data: Path, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
