@@ -16,7 +16,7 @@ message may be stored, so the answer is given here.
 
 What this relies on (aiohttp 3.14, tested in tests/e2e/test_front.py and tests/unit/server/test_front.py): a server
 makes its connections by being called; a connection's `_waiter` is a future that is not done while it waits for a
-request; `_request_in_progress` and `_handler_waiter` are what its `shutdown` waits for; it closes itself when it idles
+request, and is None before the first one (`_request_count` is 0); `_request_in_progress` and `_handler_waiter` are what its `shutdown` waits for; it closes itself when it idles
 past `_next_keepalive_close_time`. Where aiohttp has none of that, `install` does nothing.
 """
 
@@ -51,6 +51,7 @@ MAX_BEHIND_BYTES = 64 * 1024
 
 _RELIES_ON = (
     "_waiter",
+    "_request_count",
     "_messages",
     "_request_in_progress",
     "_handler_waiter",
@@ -183,7 +184,8 @@ class Connection(RequestHandler):
     def _is_free(self) -> bool:
         """True while aiohttp waits for a request and the client takes its answers."""
         waiter = self._waiter
-        return waiter is not None and not waiter.done() and not (self._messages or self._paused or self._close)
+        waits = not waiter.done() if waiter is not None else not self._request_count  # it has not begun yet
+        return waits and not (self._messages or self._paused or self._close)
 
     def _stored(self, head: Head, draft: Draft, began: float, outcome: Sent | Exception | None) -> None:
         """The log has answered; None: this is for the ordinary way after all."""

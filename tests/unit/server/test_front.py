@@ -109,9 +109,16 @@ async def texts(here: Here) -> list[str]:
 
 
 async def test_plain_sends_go_the_short_way_from_the_first_on(here: Here, wire: Wire, short: list[str]) -> None:
-    await here.call("GET", "/healthz")  # the loop has turned since the connection came
     assert [await wire.said(post(text)) for text in ("a", "b", "c")] == ["a", "b", "c"]
     assert short == ["hall"] * 3
+
+
+async def test_a_connection_may_begin_with_one(here: Here, short: list[str]) -> None:
+    for _ in range(20):
+        connection = Wire(*await asyncio.open_connection("127.0.0.1", here.port))
+        assert await connection.said(post("once")) == "once"
+        connection.writer.close()
+    assert len(short) == 20
 
 
 async def test_what_is_no_send_goes_to_aiohttp_and_the_next_send_the_short_way_again(
