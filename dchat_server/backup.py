@@ -11,7 +11,8 @@ read first, and nothing behind the record's watermark is taken. An edit or a del
 were read may be seen in its message without being there as an event. A room that lets go of old messages at that very
 moment is read anew.
 
-Every chunk is unpacked on its way, so a damaged archive is noticed here and not on the day the backup is needed.
+Every chunk and roster is unpacked on its way, so a damaged archive is noticed here and not on the day the backup is
+needed.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from dchat_server.compactor_run import chunks_of
 from dchat_server.errors import ArchiveUnavailable
 from dchat_server.ports_archive import Archive, Entry
 from dchat_server.ports_hot import HotLog
+from dchat_server.roster import BadRoster
+from dchat_server.roster import decode as decode_roster
 
 PAGE = 50
 MOST = 100_000
@@ -176,7 +179,7 @@ class Backup:
         for _ in range(_TIMES):
             try:
                 return await self._copy(shard, room)
-            except BadChunk as error:
+            except (BadChunk, BadRoster) as error:
                 raise NotReady(f"The archive is damaged; see dchat admin verify {room}. ({error})") from error
             except Hole as error:  # old messages were dropped while we read, or it is damaged
                 self._file.rewind(place)
@@ -189,6 +192,7 @@ class Backup:
         record = (await self._archive.rooms([room]))[room]
         if at < record.floor - 1:
             raise Hole(room, at + 1, "was dropped since the roster was read")
+        decode_roster(roster)
         self._file.room(shard, replace(record, roster_at=at), roster)
         async for chunk, rows in chunks_from(self._archive, room, record.floor, record.watermark):
             if chunk.last <= record.watermark:

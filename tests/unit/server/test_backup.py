@@ -176,13 +176,17 @@ async def test_a_room_that_lets_go_of_old_messages_meanwhile_is_read_anew(bench:
     assert len([kind for kind, _ in parts(bench.file) if kind == b"R"]) == 11
 
 
-async def test_a_damaged_archive_is_no_backup(bench: Bench, tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", ["chunk", "hole", "roster"])
+async def test_a_damaged_archive_is_no_backup(bench: Bench, tmp_path: Path, damage: str) -> None:
+    (first, *_) = await bench.archive.chunks(ROOM, 1, 1)
     record = (await bench.archive.rooms([ROOM]))[ROOM]
-    hole = RoomChange(
-        replace(record, version=record.version + 1, commit="planted"),
-        drop=[(await bench.archive.chunks(ROOM, 1, 1))[0].first],
-    )
-    await bench.archive.commit(5, hole)
+    change = RoomChange(replace(record, version=record.version + 1, commit="planted"))
+    change = {
+        "chunk": replace(change, put=[first._replace(data=first.data[:-9] + b"something")]),
+        "hole": replace(change, drop=[first.first]),
+        "roster": replace(change, roster=[b"\x01something"]),
+    }[damage]
+    await bench.archive.commit(5, change)
     with pytest.raises(NotReady, match="dchat admin verify lobby"):
         await bench.take()
     assert list(tmp_path.iterdir()) == []
