@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import random
 import threading
 from collections.abc import Mapping, Sequence
 
@@ -22,7 +23,7 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
-from opentelemetry.sdk.trace.sampling import ParentBased, Sampler, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from dchat_server import __version__
@@ -89,15 +90,21 @@ class OtelTracing:
 
     def __init__(self, worker: str, exporter: SpanExporter | None = None) -> None:
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # what it would say, `_Counted` says once
+        self._draws = not os.environ.get("OTEL_TRACES_SAMPLER")
+        """Whether it is decided here who is recorded: most are not, and are to cost next to nothing."""
         self._ration = Ration(MOST_A_SECOND)
         self._counted = _Counted(exporter or OTLPSpanExporter())
         self._bounded = _Bounded(BatchSpanProcessor(self._counted), self._counted)
-        self._provider = TracerProvider(sampler=_sampler(), resource=_resource(worker), shutdown_on_exit=False)
+        self._provider = TracerProvider(
+            sampler=ParentBased(ALWAYS_ON) if self._draws else None, resource=_resource(worker), shutdown_on_exit=False
+        )
         self._provider.add_span_processor(self._bounded)
         self._tracer = self._provider.get_tracer("dchat", __version__)
         self._contexts = TraceContextTextMapPropagator()
 
     def request(self, method: str, traceparent: str = "", tracestate: str = "") -> OtelSpan | None:
+        if self._draws and not (_asked(traceparent) if traceparent else random.random() < SHARE):
+            return None
         where = _ROOT
         if traceparent:
             where = self._contexts.extract({"traceparent": traceparent, "tracestate": tracestate}, _ROOT)
@@ -173,9 +180,12 @@ class _Bounded(SpanProcessor):
         self._behind.shutdown()
 
 
-def _sampler() -> Sampler | None:
-    """Whom to record: as OTEL_TRACES_SAMPLER says (None), else whom the caller records, and of the rest a few."""
-    return None if os.environ.get("OTEL_TRACES_SAMPLER") else ParentBased(TraceIdRatioBased(SHARE))
+def _asked(traceparent: str) -> bool:
+    """Whether its caller records the request: a flag of the header."""
+    try:
+        return int(traceparent[53:55], 16) & 1 == 1
+    except ValueError:
+        return False
 
 
 def _resource(worker: str) -> Resource:

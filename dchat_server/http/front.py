@@ -240,7 +240,7 @@ class Connection(RequestHandler):
 
 def _named(head: Head) -> str:
     """The id of the request: its balancer's, else a new one."""
-    return head.request_id if sane(head.request_id) else new_id()
+    return head.request_id if head.request_id and sane(head.request_id) else new_id()
 
 
 def install(runner: web.AppRunner, app: web.Application) -> None:

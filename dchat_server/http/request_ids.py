@@ -36,8 +36,8 @@ def new_id() -> str:
 
 def id_of(headers: Mapping[str, str]) -> str:
     """The id these headers name, else a new one. Costs less than a microsecond."""
-    given = headers.get(HEADER) or headers.get(OF_AWS) or ""
-    return given if sane(given) else new_id()
+    given = headers.get(HEADER) or headers.get(OF_AWS)
+    return given if given is not None and sane(given) else new_id()
 
 
 def with_ids(serve: Handler) -> Handler:
