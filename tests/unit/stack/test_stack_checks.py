@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.stack import terraform
 from tests.stack.__main__ import main
@@ -176,6 +177,17 @@ def test_an_image_is_run_as_its_settings_say(tmp_path: Path) -> None:
         ("ask", "it"),
         "SIGTERM",
     )
+
+
+def test_every_alarm_that_wakes_somebody_is_seen_to_fire_and_not_to() -> None:
+    rules = yaml.safe_load((ROOT / "deploy/prometheus/rules.yml").read_text("utf-8"))["groups"][0]["rules"]
+    tests = yaml.safe_load((ROOT / "tests/stack/alarms.yml").read_text("utf-8"))["tests"]
+    cases = [(case["alertname"], bool(case["exp_alerts"])) for test in tests for case in test["alert_rule_test"]]
+
+    critical = {rule["alert"] for rule in rules if rule["labels"]["severity"] == "critical"}
+    assert len(critical) > 5
+    assert critical - {name for name, fires in cases if fires} == set()
+    assert critical - {name for name, fires in cases if not fires} == set()
 
 
 def test_ci_makes_every_check_it_can() -> None:
