@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.stack.tools import ROOT, Tools
+from tests.stack.tools import ROOT, Broken, Tools
 
 
 def shellcheck(tools: Tools) -> str:
@@ -15,8 +15,11 @@ def shellcheck(tools: Tools) -> str:
     tools.run("shellcheck", *found)
     written = ("--profile", "small", "config", "--no-interpolate", "--format", "json")
     lines = list(in_compose(json.loads(tools.run("docker-compose", *written))))
-    for line in lines:
-        tools.run("shellcheck", "--shell=sh", "-", say=line)
+    for service, line in lines:
+        try:
+            tools.run("shellcheck", "--shell=sh", "-", say=line)
+        except Broken as error:
+            raise Broken(f"shellcheck of what {service} runs in docker-compose.yml", error.output) from None
     return f"{len(found)} scripts, {len(lines)} commands of docker-compose.yml"
 
 
@@ -34,10 +37,10 @@ def is_script(path: Path) -> bool:
     return path.suffix == ".sh" or (first.startswith(b"#!") and first.split()[-1].endswith((b"sh", b"bash")))
 
 
-def in_compose(document: dict[str, Any]) -> Iterator[str]:
-    """What `sh -c` runs in the services' commands and health checks, as the shell gets it."""
-    for service in document["services"].values():
+def in_compose(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What `sh -c` runs in each service's command and health check, as the shell gets it."""
+    for name, service in document["services"].items():
         for argv in (service.get("command"), service.get("healthcheck", {}).get("test")):
             if argv and (argv[0] == "CMD-SHELL" or argv[:2] == ["sh", "-c"]):
                 # `$$` is how Compose is told not to fill a variable in itself.
-                yield str(argv[-1]).replace("$$", "$") + "\n"
+                yield name, str(argv[-1]).replace("$$", "$") + "\n"

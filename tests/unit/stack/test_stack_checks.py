@@ -147,7 +147,7 @@ def test_shell_in_the_compose_file_is_looked_at_as_the_shell_gets_it() -> None:
             "three": {},
         }
     }
-    assert list(in_compose(document)) == ['echo "$HOME"\n', "true\n"]
+    assert list(in_compose(document)) == [("one", 'echo "$HOME"\n'), ("one", "true\n")]
 
 
 def test_the_image_is_built_on_one_base_pinned_to_a_version() -> None:
