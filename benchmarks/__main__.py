@@ -11,6 +11,7 @@ import os
 import resource
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,8 @@ from pathlib import Path
 from benchmarks import big_room, machine
 from benchmarks.load import Generator, WrongResult
 from benchmarks.measure import SMALL, Figure, Sizes, merge
+from benchmarks.peers import PEERS, Peer, socketio
+from benchmarks.peers.peer import program
 from benchmarks.people import Refused
 from benchmarks.report import Report, wrapped, write_docs
 from benchmarks.setting import NoServer, Setting
@@ -39,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         with Setting() as setting:
             generator = Generator(setting.folder, c=not opt.python_generator)
-            bench = Bench(setting, generator, SMALL if opt.small else Sizes())
+            bench = Bench(setting, generator, SMALL if opt.small else Sizes(), _peers(opt))
             rounds: list[list[Figure]] = []
             for number in range(opt.rounds):
                 figures: list[Figure] = []
@@ -49,6 +52,7 @@ def main(argv: list[str] | None = None) -> int:
                 rounds.append(figures)
             _say("")
             about = machine.describe(setting.binary.name)
+            peers = {peer.name: bench.absent.get(peer.name) or peer.version() for peer in bench.peers}
     except (NoServer, WrongResult, Refused) as error:
         print(f"\n{type(error).__name__}: {error}", file=sys.stderr)
         return 1
@@ -61,18 +65,35 @@ def main(argv: list[str] | None = None) -> int:
         rounds=opt.rounds,
         load=f"{before} before, {machine.load()} after; other programs used {busy:.1f} cores meanwhile",
         figures=merge(rounds),
+        peers=peers,
+        absent=bench.absent,
+        failed=bench.failed,
+        points=bench.points,
     )
     if opt.small:
         for each in report.figures:  # goals are for the whole amount of work
-            each.goal = None  # goals are for the whole amount of work
-    print(report.table(), wrapped(report.circumstances()), sep="\n\n")
+            each.goal = None
+    print(*filter(None, [report.table(), report.side_by_side(), wrapped(report.circumstances())]), sep="\n\n")
     if busy > CALM_CORES:
         print("\nThe machine was not calm: rates are lower than it could do, CPU and tail latency higher.")
     if opt.json:
         opt.json.write_text(report.json(), "utf-8")
-    if opt.write_docs:
+    if opt.write_docs or not (opt.names or opt.small or opt.no_docs or opt.no_peers):
         write_docs(report)
-    return 0
+    return 1 if bench.failed else 0
+
+
+def _peers(opt: argparse.Namespace) -> Sequence[Peer]:
+    """Who is measured beside D-Chat. A whole run fetches what npm has to give; what Debian has is only named."""
+    if opt.no_peers:
+        return ()
+    if not opt.small and program("npm") and not socketio.installed():
+        _say("fetching socket.io from npm … ")
+        try:
+            socketio.install()
+        except NoServer as error:
+            print(f"\n{error}", file=sys.stderr)
+    return PEERS
 
 
 def _options(argv: list[str]) -> argparse.Namespace:
@@ -85,7 +106,11 @@ def _options(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, default=1, metavar="N", help="measure N times, show the median")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
-    parser.add_argument("--write-docs", action="store_true", help="put the figures into docs/performance.md")
+    parser.add_argument(
+        "--write-docs", action="store_true", help="put the figures into docs/performance.md, as a whole run does"
+    )
+    parser.add_argument("--no-docs", action="store_true", help="and a whole run does not")
+    parser.add_argument("--no-peers", action="store_true", help="measure D-Chat alone")
     parser.add_argument("--python-generator", action="store_true", help="the load generator that needs no C compiler")
     opt = parser.parse_args(argv)
     if unknown := [name for name in opt.names if name not in SUITE]:

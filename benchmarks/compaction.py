@@ -14,7 +14,7 @@ from redis import Redis
 from benchmarks.backlog import Backlog, opened
 from benchmarks.chatter import KINDS, Kind
 from benchmarks.compact import archive_for, compact
-from benchmarks.load import WrongResult
+from benchmarks.load import Server, WrongResult
 from benchmarks.machine import CpuClock
 from benchmarks.measure import Figure, at_least, figure
 from benchmarks.people import Person
@@ -197,9 +197,7 @@ def _sends(bench: Bench, worker: Process, redis: Process) -> dict[str, int]:
     room = person.create(f"live{bench.number()}")
     sizes = bench.sizes
     load = bench.generator.run(
-        worker.port,
-        [person.token],
-        {"worker": worker.pid, "Redis": redis.pid},
+        Server("D-Chat", worker.port, {"worker": worker.pid, "Redis": redis.pid}, tokens=[person.token]),
         room=room,
         first=person.head(room) + 1,
         streams=1,

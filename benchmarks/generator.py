@@ -1,6 +1,6 @@
-"""The load generator where there is no C compiler: the same options, checks and answer as generator.c.
+"""The load generator where there is no C compiler: the same options, checks and answer as c/generator.c.
 
-See there for how it works. Standard library, and uvloop where it is installed.
+See there for how it works; this one speaks with D-Chat only. Standard library, and uvloop where it is installed.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ def options(argv: list[str]) -> argparse.Namespace:
         ("P", "port", int, 5000), ("s", "path", str, "/v1/events"), ("p", "post", str, "/"), ("R", "room", str, ""),
         ("c", "streams", int, 0), ("k", "senders", int, 0), ("n", "messages", int, 0), ("r", "rate", float, 0.0),
         ("b", "bytes", int, 200), ("f", "first", int, 1), ("a", "window", int, 64), ("I", "idle_s", int, 0),
-        ("S", "stall_s", float, 15.0), ("T", "tokens", str, ""), ("i", "pids", str, ""),
+        ("S", "stall_s", float, 15.0), ("w", "settle_ms", int, 300), ("T", "tokens", str, ""), ("i", "pids", str, ""),
     ):  # fmt: skip
         parser.add_argument(f"-{letter}", dest=name, type=kind, default=default)
-    parser.add_argument("-E", dest="plain", action="store_true")
+    parser.add_argument("-d", dest="dialect", choices=("dchat", "plain"), default="dchat")
     return parser.parse_args(argv)
 
 
@@ -66,7 +66,7 @@ class Run:
         return counts["acked"] + counts["refused"] >= self.opt.messages and counts["delivered"] >= self.expected
 
     def wrong_answers(self) -> int:
-        if self.opt.plain:
+        if self.opt.dialect == "plain":
             return 0
         faults, told = 0, set()
         for message, seq in enumerate(self.seq_of):
@@ -200,7 +200,7 @@ async def work(opt: argparse.Namespace) -> int:
         fail(f"only {run.ready} of {opt.streams} streams opened")
     open_s = time.monotonic() - begun
     open_cpu = [cpu_s(pid) - before for pid, before in zip(pids, cpu_idle, strict=True)]
-    await asyncio.sleep(opt.idle_s + (0.3 if opt.streams and opt.messages else 0))
+    await asyncio.sleep(opt.idle_s + (opt.settle_ms / 1000 if opt.streams and opt.messages else 0))
     pss_open, cpu_idle, own = [pss_kb(pid) for pid in pids], [cpu_s(pid) for pid in pids], time.process_time()
     start = run.last = time.monotonic_ns()
     if opt.messages:

@@ -6,11 +6,12 @@ import json
 import random
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.load import WrongResult
 from benchmarks.machine import CpuClock
-from benchmarks.measure import Figure, figure
+from benchmarks.measure import Figure, at_most, figure
 from benchmarks.people import text_of
 from benchmarks.suite import Bench
 
@@ -18,32 +19,62 @@ PAGE = 50
 
 
 def pages(bench: Bench) -> list[Figure]:
-    """Pages of 50 messages of a long room, one request at a time."""
-    person, room, sizes = bench.setting.person, bench.new_room(), bench.sizes
-    before = person.head(room)
-    person.fill(room, (text_of(number) for number in range(sizes.history)))
-    chance = random.Random(7)
-    first, last = before + 1, before + sizes.history
-    deep = [chance.randrange(first + PAGE, last) for _ in range(sizes.pages)]
+    """Pages of 50 messages, one request at a time: at the head of a small room and of a large one, and deep in that."""
+    sizes = bench.sizes
+    small, large = _filled(bench, sizes.small_history), _filled(bench, sizes.history)
+    ways: list[tuple[str, Room, list[int | None]]] = [
+        (f"page of 50 at the head of {small.messages:,}", small, [None] * sizes.pages),
+        (f"page of 50 at the head of {large.messages:,}", large, [None] * sizes.pages),
+        (f"page of 50 deep inside of {large.messages:,}", large, large.places(sizes.pages)),
+    ]
     found: list[Figure] = []
-    for what, ends in (("at the head", [None] * sizes.pages), ("deep inside", deep)):
+    costs: list[float] = []
+    for what, room, ends in ways:
         clock, times, answers = CpuClock(bench.setting.pids), [], []
         for end in ends:
-            path = f"/v1/rooms/{room}/messages?limit={PAGE}" + (f"&before={end}" if end else "")
+            path = f"/v1/rooms/{room.name}/messages?limit={PAGE}" + (f"&before={end}" if end else "")
             start = time.perf_counter()
-            answers.append(person.raw("GET", path))
+            answers.append(bench.setting.person.raw("GET", path))
             times.append((time.perf_counter() - start) * 1000)
         used = clock.used()
         for end, answer in zip(ends, answers, strict=True):
-            check_page(json.loads(answer), first, end or last + 1, last)
+            check_page(json.loads(answer), room.first, end or room.last + 1, room.last)
         split = " + ".join(f"{name} {cpu * 1e6 / len(ends):.0f}" for name, cpu in used.items())
-        name = f"page of 50 {what} of {sizes.history:,}"
+        costs.append(sum(used.values()) * 1e6 / len(ends))
         found += [
-            figure(f"{name}, p50", quantile(times, 0.5), "ms"),
-            figure(f"{name}, p99", quantile(times, 0.99), "ms"),
-            figure(f"{name}: CPU", sum(used.values()) * 1e6 / len(ends), "µs", None, split),
+            figure(f"{what}, p50", quantile(times, 0.5), "ms"),
+            figure(f"{what}, p99", quantile(times, 0.99), "ms"),
+            figure(f"{what}: CPU", costs[-1], "µs", None, split),
         ]
-    return found
+    return [
+        *found,
+        figure("page of 50 at the head: CPU, large room over small", costs[1] / costs[0], "×", at_most(1.2)),
+    ]
+
+
+@dataclass(frozen=True)
+class Room:
+    """A room whose last `messages` are `text_of` 0, 1, 2 …"""
+
+    name: str
+    first: int
+    messages: int
+
+    @property
+    def last(self) -> int:
+        return self.first + self.messages - 1
+
+    def places(self, many: int) -> list[int | None]:
+        """Seqs with a page before them, the same ones each time."""
+        chance = random.Random(7)
+        return [chance.randrange(self.first + PAGE, self.last) for _ in range(many)]
+
+
+def _filled(bench: Bench, messages: int) -> Room:
+    person, name = bench.setting.person, bench.new_room()
+    first = person.head(name) + 1
+    person.fill(name, (text_of(number) for number in range(messages)))
+    return Room(name, first, messages)
 
 
 def check_page(page: dict[str, Any], first: int, end: int, head: int) -> None:

@@ -1,7 +1,7 @@
 """Runs the load generator and takes its word only when it found no fault.
 
-generator.c is compiled once a run, into the run's folder. Where there is no C compiler generator.py does the same
-with less force: it then is what limits the fan-out figures, and the report says so.
+c/generator.c is compiled once a run, into the run's folder. Where there is no C compiler generator.py does the same
+with less force: it then is what limits the fan-out figures, and the report says so. It speaks with D-Chat only.
 """
 
 from __future__ import annotations
@@ -16,11 +16,34 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
+SOURCES = {"generator": ("generator", "checks", "proc", "http", "lines", "socketio"), "bare": ("bare",)}
+"""Program → its files in `c/`."""
 TIMEOUT_S = 300
 
 
 class WrongResult(Exception):
     """Something was lost, doubled, out of order or not what was sent."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """Whom the generator speaks to, and how. In the paths `{room}` stands for the room."""
+
+    name: str
+    port: int
+    pids: Mapping[str, int]
+    """Every process that its work is done by, by name: what they use is what the server uses."""
+    dialect: str = "dchat"
+    tokens: Sequence[str] = ()
+    listen: str = "/v1/events?rooms={room}"
+    send: str = "/v1/rooms/{room}/messages"
+    answers: bool = True
+    """Sends are answered."""
+    share: float = 1
+    """How much of a load's messages it is given: all would take the slower ones minutes."""
+    most_streams: int = 100_000
+    opening: int = 64
+    """Streams that may be opening at a time."""
 
 
 @dataclass(frozen=True)
@@ -72,21 +95,20 @@ class Generator:
             self.name = "generator.c"
 
     def build(self, name: str) -> Path:
-        """Compile benchmarks/<name>.c."""
+        """A program of `c/`, compiled at most once."""
         assert self.compiler is not None
         program = self.folder / name
-        command = [self.compiler, "-O2", "-o", str(program), str(HERE / f"{name}.c")]
-        subprocess.run(command, check=True, timeout=60)
+        if program.exists():
+            return program
+        sources = [str(HERE / "c" / f"{source}.c") for source in SOURCES[name]]
+        subprocess.run([self.compiler, "-O2", "-o", str(program), *sources], check=True, timeout=60)
         return program
 
     def run(
         self,
-        port: int,
-        tokens: Sequence[str],
-        pids: Mapping[str, int],
+        server: Server,
         *,
         room: str = "",
-        path: str = "",
         first: int = 1,
         streams: int = 0,
         senders: int = 0,
@@ -94,22 +116,37 @@ class Generator:
         rate: float = 0,
         size: int = 200,
         idle_s: int = 0,
-        empty: bool = False,
         stall_s: int = 15,
+        settle_ms: int = 300,
     ) -> Load:
         """Open `streams`, send `messages` of `size` bytes with `senders` requests in flight (or `rate` a second).
 
-        `first` is the seq the room's next message must have. `empty`: the answers carry no seq. When nothing comes
-        for `stall_s`, what is missing is lost. Raises WrongResult.
+        `first` is the seq the room's next message must have, where the server tells one. Between the last stream's
+        opening and the first send the server has `settle_ms` to come to rest. When nothing comes for `stall_s`, what
+        is missing is lost. Raises WrongResult.
         """
-        words = ["-P", port, "-R", room, "-f", first, "-c", streams, "-k", senders, "-n", messages, "-b", size]
-        words += ["-r", rate, "-I", idle_s, "-S", stall_s, "-s", path or f"/v1/events?rooms={room}"]
-        words += ["-p", f"/v1/rooms/{room}/messages", "-i", ",".join(map(str, pids.values()))]
-        if tokens:
-            (self.folder / "tokens").write_text("".join(f"{token}\n" for token in tokens))
+        words = ["-P", server.port, "-d", server.dialect, "-R", room, "-f", first, "-c", streams, "-k", senders]
+        words += [
+            "-n",
+            messages,
+            "-b",
+            size,
+            "-r",
+            rate,
+            "-a",
+            server.opening,
+            "-I",
+            idle_s,
+            "-S",
+            stall_s,
+            "-w",
+            settle_ms,
+        ]
+        words += ["-s", server.listen.format(room=room), "-p", server.send.format(room=room)]
+        words += ["-i", ",".join(map(str, server.pids.values()))]
+        if server.tokens:
+            (self.folder / "tokens").write_text("".join(f"{token}\n" for token in server.tokens))
             words += ["-T", self.folder / "tokens"]
-        if empty:
-            words += ["-E"]
         command = [*self._command, *map(str, words)]
         done = subprocess.run(command, capture_output=True, text=True, cwd=HERE.parent, timeout=TIMEOUT_S, check=False)
         if done.returncode == 2 or not done.stdout.startswith("{"):
@@ -117,7 +154,7 @@ class Generator:
         found = json.loads(done.stdout)
         if found["faults"]:
             raise WrongResult(faults(found, done.stderr))
-        return _load(found, list(pids))
+        return _load(found, list(server.pids))
 
 
 def faults(found: Mapping[str, Any], said: str) -> str:

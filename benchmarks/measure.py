@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,8 @@ class Figure:
     goal: Goal | None = None
     note: str = ""
     """Where it comes from or what it consists of; of the last round."""
+    who: str = "D-Chat"
+    """The server it is of."""
 
     @property
     def value(self) -> float:
@@ -57,19 +59,39 @@ class Figure:
         return f"{number(min(self.values))} to {number(max(self.values))}" if len(self.values) > 1 else ""
 
 
+@dataclass(frozen=True)
+class Point:
+    """A place on a curve of the picture (`picture.py`)."""
+
+    chart: str
+    who: str
+    x: float | str
+    y: float
+
+
 def figure(what: str, value: float, unit: str, goal: Goal | None = None, note: str = "") -> Figure:
     return Figure(what, unit, [value], goal, note)
 
 
 def merge(rounds: Iterable[Iterable[Figure]]) -> list[Figure]:
     """The same figures of several rounds as one each, in the order of the first round."""
-    merged: dict[str, Figure] = {}
+    merged: dict[tuple[str, str], Figure] = {}
     for figures in rounds:
         for each in figures:
-            known = merged.setdefault(each.what, Figure(each.what, each.unit, [], each.goal))
+            known = merged.setdefault((each.what, each.who), replace(each, values=[]))
             known.values += each.values
             known.note = each.note
     return list(merged.values())
+
+
+def over(figures: Iterable[Figure], what: str, goals: Mapping[str, Goal]) -> list[Figure]:
+    """How many times as much D-Chat has as each of these peers, of those that were measured."""
+    of = {each.who: each for each in figures if each.what == what}
+    return [
+        figure(f"{what}, D-Chat over {peer}", of["D-Chat"].value / of[peer].value, "×", goal)
+        for peer, goal in goals.items()
+        if peer in of and of[peer].value
+    ]
 
 
 def number(value: float) -> str:
@@ -88,6 +110,9 @@ class Sizes:
     """How much each benchmark does. The defaults are for figures, `SMALL` is for correctness."""
 
     fanout_streams: int = 1000
+    streams_curve: tuple[int, ...] = (100, 300, 1000, 3000, 10_000)
+    senders_curve: tuple[int, ...] = (1, 4, 16)  # and 64, from the other curve
+    curve_deliveries: int = 1_500_000
     fanout_messages: int = 3000
     paced_messages: int = 100
     paced_rate: int = 20
@@ -101,6 +126,7 @@ class Sizes:
     missed: int = 10_000
     missed_in_logs: int = 10_000
     history: int = 20_000
+    small_history: int = 1000
     pages: int = 300
     starts: int = 5
     wire_calls: int = 5000
@@ -118,6 +144,9 @@ class Sizes:
 
 SMALL = Sizes(
     fanout_streams=40,
+    streams_curve=(10, 20),
+    senders_curve=(1, 4),
+    curve_deliveries=1000,
     fanout_messages=120,
     paced_messages=10,
     paced_rate=40,
@@ -130,6 +159,7 @@ SMALL = Sizes(
     missed=320,
     missed_in_logs=4500,  # more than a worker keeps in memory
     history=500,
+    small_history=200,
     pages=12,
     starts=1,
     wire_calls=50,

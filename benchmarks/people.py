@@ -11,6 +11,7 @@ from typing import Any
 
 PASSWORD = "correct horse battery staple"
 BATCH = 500
+QUIET_S = 20
 _names = itertools.count(1)
 
 
@@ -24,13 +25,17 @@ class Connection:
     def __init__(self, port: int, token: str = "") -> None:
         self.port, self.token = port, token
         self._http = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        self._used = 0.0
 
     def raw(self, method: str, path: str, body: bytes | None = None, content_type: str = "application/json") -> bytes:
         """The body of a successful answer. Raises Refused."""
         headers = {"Content-Type": content_type} if body is not None else {}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
+        if time.monotonic() - self._used > QUIET_S:
+            self._http.close()  # the server does so after a while, and the next request opens it again
         self._http.request(method, path, body, headers)
+        self._used = time.monotonic()
         answer = self._http.getresponse()
         data = answer.read()
         if answer.status not in (200, 201, 204):

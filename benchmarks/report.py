@@ -1,17 +1,23 @@
-"""What a run found, as a table for people, as JSON, and as a chapter of docs/performance.md."""
+"""What a run found, as tables for people, as JSON, and as a chapter of docs/performance.md."""
 
 from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.measure import Figure, number
+from benchmarks.measure import Figure, Point, number
+from benchmarks.picture import draw
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
+PICTURE = "images/performance.svg"
+ALT = "CPU a delivery, deliveries a second and latency, D-Chat beside its peers"
 BEGIN, END = "<!-- figures: python -m benchmarks --write-docs -->", "<!-- end of figures -->"
+
+
+OURS = "D-Chat"
 
 
 @dataclass
@@ -26,17 +32,28 @@ class Report:
     load: str
     """Load averages at the beginning and the end, and what others used meanwhile."""
     figures: list[Figure]
+    peers: dict[str, str] = field(default_factory=dict)
+    """Whom D-Chat was to be measured beside: their versions, or what to type to have them here."""
+    absent: Collection[str] = ()
+    """Those of them that are not here."""
+    failed: list[str] = field(default_factory=list)
+    """What peers did wrong."""
+    points: list[Point] = field(default_factory=list)
+
+    @property
+    def ours(self) -> list[Figure]:
+        return [each for each in self.figures if each.who == OURS]
 
     @property
     def missed(self) -> list[Figure]:
         return [each for each in self.figures if each.verdict == "MISSED"]
 
     def table(self) -> str:
-        """Lines for a terminal."""
+        """Lines for a terminal: what D-Chat was measured at."""
         rows = [("", "measured", "", "goal", "", "")]
         rows += [
             (each.what, number(each.value), each.unit, str(each.goal or ""), each.verdict, each.spread or each.note)
-            for each in self.figures
+            for each in self.ours
         ]
         widths = [max(len(row[at]) for row in rows) for at in range(5)]
         lines = []
@@ -44,6 +61,36 @@ class Report:
             line = f"{what:<{widths[0]}}  {value:>{widths[1]}} {unit:<{widths[2]}}  {goal:>{widths[3]}}"
             lines.append(f"{line}  {verdict:<{widths[4]}}  {rest}".rstrip())
         return "\n".join(lines)
+
+    def comparison(self) -> list[list[str]]:
+        """Rows of words, the first one their heads: a load each, and a server in each column. Empty: no peers."""
+        servers = [OURS, *self.peers]
+        loads = {each.what: each.unit for each in self.figures if each.who != OURS}
+        values = {(each.what, each.who): number(each.value) for each in self.figures}
+        if not self.peers or not loads:
+            return []
+        rows = [["side by side", "", *servers]]
+        for what, unit in loads.items():
+            cells = ["not here" if who in self.absent else values.get((what, who), "–") for who in servers]
+            rows.append([what, unit, *cells])
+        return rows
+
+    def side_by_side(self) -> str:
+        """The comparison for a terminal, and what there is to say of it; empty without peers."""
+        rows = self.comparison()
+        if not rows:
+            return ""
+        widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+        lines = [
+            "  ".join(cell.ljust(width) if at < 2 else cell.rjust(width) for at, (cell, width) in cells).rstrip()
+            for cells in (enumerate(zip(row, widths, strict=True)) for row in rows)
+        ]
+        return "\n".join([*lines, "", *map(wrapped_line, self.about_peers())])
+
+    def about_peers(self) -> list[str]:
+        """One line each: their versions, those that are not here, and what was wrong."""
+        lines = [f"{name}: {'not here: ' if name in self.absent else ''}{about}" for name, about in self.peers.items()]
+        return [*lines, *(f"did not count: {text}" for text in self.failed)]
 
     def circumstances(self) -> list[str]:
         """One line each: when, where, how."""
@@ -55,6 +102,7 @@ class Report:
         figures = [
             {
                 "what": each.what,
+                "who": each.who,
                 "unit": each.unit,
                 "value": each.value,
                 "values": each.values,
@@ -66,29 +114,55 @@ class Report:
         ]
         about = {"date": self.date, "command": self.command, "rounds": self.rounds, "machine": self.machine}
         about |= {"generator": self.generator, "load": self.load}
-        return json.dumps({**about, "figures": figures}, indent=2, ensure_ascii=False) + "\n"
+        about |= {"peers": self.peers, "absent": list(self.absent), "failed": self.failed}
+        points = [[each.chart, each.who, each.x, each.y] for each in self.points]
+        return json.dumps({**about, "figures": figures, "points": points}, indent=2, ensure_ascii=False) + "\n"
+
+    def picture(self) -> str:
+        """The curves, as SVG."""
+        about = [self.date, *(self.machine[key] for key in ("CPU", "system") if key in self.machine), self.command]
+        return draw(self.points, " · ".join(about))
 
     def chapter(self) -> str:
         """Markdown between the marks of docs/performance.md."""
         lines = ["", *(f"- {line}" for line in self.circumstances()), ""]
+        if self.points:
+            lines += [f"![{ALT}]({PICTURE})", ""]
+        rows = self.comparison()
+        if rows:
+            lines += [_row(rows[0]), _row(["---", "---", *["---:"] * (len(rows[0]) - 2)]), *map(_row, rows[1:]), ""]
+            lines += [*(f"- {line}" for line in self.about_peers()), ""]
         lines += ["| what | median | smallest to largest | goal | | |", "| --- | ---: | --- | --- | --- | --- |"]
-        lines += [
-            f"| {each.what} | {number(each.value)} {each.unit} | {each.spread} | {each.goal or ''} | {each.verdict} "
-            f"| {each.note} |"
-            for each in self.figures
-        ]
+        for each in self.ours:
+            value = f"{number(each.value)} {each.unit}"
+            lines.append(_row([each.what, value, each.spread, str(each.goal or ""), each.verdict, each.note]))
         return "\n".join([*lines, "", ""])
 
 
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
 def write_docs(report: Report, file: Path = DOCS) -> None:
-    """Put the report between the marks. Raises ValueError when they are not there."""
+    """Put the report between the marks, the picture among the images, and the data beside the document.
+
+    Raises ValueError when the marks are not there.
+    """
     text = file.read_text("utf-8")
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"{file} has no place for figures: {BEGIN} … {END}")
     file.write_text(f"{before}{begin}\n{report.chapter()}{end}{after}", "utf-8")
+    file.with_suffix(".json").write_text(report.json(), "utf-8")
+    if report.points:
+        (file.parent / PICTURE).parent.mkdir(exist_ok=True)
+        (file.parent / PICTURE).write_text(report.picture(), "utf-8")
 
 
 def wrapped(lines: Sequence[str]) -> str:
-    return "\n".join(textwrap.fill(line, 110, subsequent_indent="  ") for line in lines)
+    return "\n".join(map(wrapped_line, lines))
+
+
+def wrapped_line(line: str) -> str:
+    return textwrap.fill(line, 110, subsequent_indent="  ")

@@ -8,66 +8,73 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from statistics import median
 
-from benchmarks.load import Load, WrongResult
+from benchmarks.load import Load, Server, WrongResult
 from benchmarks.machine import CpuClock
-from benchmarks.measure import Figure, Goal, at_least, figure
+from benchmarks.measure import Figure, Goal, at_least, at_most, figure
 from benchmarks.people import BATCH, Connection, text_of
-from benchmarks.setting import Process, free_port
+from benchmarks.setting import free_port
 from benchmarks.suite import Bench
 
 BATCHERS = 4
+GOALS: dict[int, tuple[Goal | None, Goal]] = {64: (at_least(15_000), at_most(60)), 8: (None, at_most(100))}
+"""Sends in flight → sends a second, and CPU µs a send."""
 SLICES = 4
 """Sends and the peer take turns: what else the machine does then falls on both."""
 
 
 def sends(bench: Bench) -> list[Figure]:
-    """64 and 8 sends in flight, one stream listening; the empty POST in turns with them."""
+    """64 and 8 sends in flight, one stream listening: D-Chat in turns with the empty POST, and then the peers."""
     port = free_port()
     peer = bench.setting.start_peer("empty_post", [sys.executable, "-m", "benchmarks.empty_post", str(port)], port)
+    empty = Server("empty POST", port, {"empty POST": peer.pid}, "plain")
     try:
-        found = _in_flight(bench, peer, 64, bench.sizes.sends, at_least(8000))
-        return found + _in_flight(bench, peer, 8, bench.sizes.sends // 2, None)
+        found = _in_turns(bench, empty, 64) + _in_turns(bench, empty, 8)
     finally:
         peer.kill()
+    return found + bench.beside(lambda server: _peer(bench, server), lambda server: server.answers)
 
 
-def _in_flight(bench: Bench, peer: Process, in_flight: int, messages: int, goal: Goal | None) -> list[Figure]:
-    each = messages // SLICES
-    loads, empty = [], []
+def _in_turns(bench: Bench, empty: Server, in_flight: int) -> list[Figure]:
+    each = _messages(bench, in_flight) // SLICES
+    loads, bare = [], []
     for _ in range(SLICES):
-        loads.append(_sends(bench, in_flight, each))
-        pids = {"peer": peer.pid}
-        empty.append(bench.generator.run(peer.port, [], pids, room="r", senders=in_flight, messages=each, empty=True))
-    what = f"send, {in_flight} in flight"
-    worker, redis = (_cpu_us(loads, name) for name in ("worker", "Redis"))
+        loads.append(bench.load(bench.setting.server, streams=1, senders=in_flight, messages=each))
+        bare.append(bench.generator.run(empty, room="r", senders=in_flight, messages=each))
+    what, cost = f"send, {in_flight} in flight", _cpu_us(bare, empty.name)
+    return [
+        *_figures(in_flight, loads),
+        figure(f"{what}: CPU of an empty aiohttp POST", cost, "µs", None, "empty_post.py"),
+        figure(f"{what}: D-Chat's worker over the empty POST", _cpu_us(loads, "worker") / cost, "×"),
+    ]
+
+
+def _peer(bench: Bench, server: Server) -> list[Figure]:
+    found: list[Figure] = []
+    for in_flight in GOALS:
+        messages = _messages(bench, in_flight)
+        found += _figures(in_flight, [bench.load(server, streams=1, senders=in_flight, messages=messages)])
+    return found
+
+
+def _messages(bench: Bench, in_flight: int) -> int:
+    return bench.sizes.sends if in_flight == 64 else bench.sizes.sends // 2
+
+
+def _figures(in_flight: int, loads: list[Load]) -> list[Figure]:
+    what, (rate_goal, cost_goal) = f"send, {in_flight} in flight", GOALS[in_flight]
+    used = {name: _cpu_us(loads, name) for name in loads[0].cpu_s}
     p50, p99 = (median(load.answer_us[part] for load in loads) / 1000 for part in ("p50", "p99"))
     rate = sum(load.sent for load in loads) / sum(load.seconds for load in loads)
-    bare = _cpu_us(empty, "peer")
+    split = " + ".join(f"{name} {us:.1f}" for name, us in used.items())
     return [
-        figure(f"{what}: sends", rate, "/s", goal, f"answered p50 {p50:.1f} ms, p99 {p99:.1f} ms"),
-        figure(f"{what}: CPU a send", worker + redis, "µs", None, f"worker {worker:.1f} + Redis {redis:.1f}"),
-        figure(f"{what}: CPU of an empty aiohttp POST", bare, "µs", None, "empty_post.py"),
-        figure(f"{what}: D-Chat's worker over the empty POST", worker / bare, "×"),
+        figure(f"{what}: sends", rate, "/s", rate_goal, f"answered p50 {p50:.1f} ms, p99 {p99:.1f} ms"),
+        figure(f"{what}: CPU a send", sum(used.values()), "µs", cost_goal, split),
     ]
 
 
 def _cpu_us(loads: list[Load], process: str) -> float:
     """CPU microseconds of a process, a send."""
     return sum(load.cpu_s[process] for load in loads) * 1e6 / sum(load.sent for load in loads)
-
-
-def _sends(bench: Bench, in_flight: int, messages: int) -> Load:
-    person, room = bench.setting.person, bench.new_room()
-    return bench.generator.run(
-        bench.setting.worker.port,
-        [person.token],
-        bench.setting.pids,
-        room=room,
-        first=person.head(room) + 1,
-        streams=1,
-        senders=in_flight,
-        messages=messages,
-    )
 
 
 def batches(bench: Bench) -> list[Figure]:
@@ -99,7 +106,7 @@ def batches(bench: Bench) -> list[Figure]:
     sent = BATCHERS * each * BATCH
     split = " + ".join(f"{name} {cpu * 1e6 / sent:.1f}" for name, cpu in used.items())
     return [
-        figure("batches of 500, 4 connections: messages", sent / seconds, "/s"),
+        figure("batches of 500, 4 connections: messages", sent / seconds, "/s", at_least(60_000)),
         figure("batches of 500, 4 connections: CPU a message", sum(used.values()) * 1e6 / sent, "µs", None, split),
     ]
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from benchmarks.load import Server
 from benchmarks.people import Person
 from dchat_server.lifeline import tied
 from dchat_server.redis_binary import RedisBinary, find_binaries
@@ -51,15 +52,27 @@ def free_port() -> int:
 
 
 class Process:
-    """A child that lives no longer than we do. Its output goes to a file; `ended` says what it said."""
+    """A child that lives no longer than we do. Its output goes to a file, and is shown when it does not start.
 
-    def __init__(self, name: str, command: Sequence[str], folder: Path, port: int, **env: str) -> None:
-        self.name, self.port, self._log = name, port, folder / f"{name}.log"
+    `last` is what ends it when we are gone: SIGTERM for one with children of its own, which it then ends itself.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        folder: Path,
+        port: int,
+        *,
+        last: signal.Signals = signal.SIGKILL,
+        **env: str,
+    ) -> None:
+        self.name, self.port, self._log, self._last = name, port, folder / f"{name}.log", last
         plain = {key: value for key, value in os.environ.items() if not key.startswith("DCHAT_")}
         paths = [str(ROOT), *filter(None, [plain.get("PYTHONPATH")])]
         with self._log.open("ab") as log:
             self._child = subprocess.Popen(
-                tied(list(command), signal.SIGKILL),
+                tied(list(command), last),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder,
                 env={**plain, "PYTHONPATH": os.pathsep.join(paths), **env},
             )  # fmt: skip
@@ -93,15 +106,19 @@ class Process:
 
     def stop(self) -> None:
         """SIGTERM, and SIGKILL if that does not help."""
-        self._child.terminate()
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it as it would end when we were gone."""
+        self._end(self._last)
+
+    def _end(self, by: signal.Signals) -> None:
+        self._child.send_signal(by)
         try:
             self._child.wait(STOP_S)
         except subprocess.TimeoutExpired:
-            self.kill()
-
-    def kill(self) -> None:
-        self._child.kill()
-        self._child.wait()
+            self._child.kill()
+            self._child.wait()
 
 
 class Setting:
@@ -131,6 +148,11 @@ class Setting:
         self.close()
 
     @property
+    def server(self) -> Server:
+        """D-Chat, as the load generator knows it."""
+        return Server("D-Chat", self.worker.port, self.pids, tokens=[self.person.token])
+
+    @property
     def pids(self) -> dict[str, int]:
         """The processes whose CPU a message costs."""
         return {"worker": self.worker.pid, "Redis": self.redis.pid}
@@ -140,12 +162,15 @@ class Setting:
             process.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def new_folder(self, name: str) -> Path:
+        """An empty one, in the run's."""
+        return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder))
+
     def start_redis(self) -> Process:
         """A Redis that is empty."""
         port = free_port()
         words = [self.binary.path, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
-        redis = Process("redis", [*words, "--save", "", "--appendonly", "no"], self.folder, port)
-        self._processes.append(redis)
+        redis = self._start("redis", [*words, "--save", "", "--appendonly", "no"], port)
         redis.wait_listening()
         return redis
 
@@ -162,13 +187,17 @@ class Setting:
         """A server with nothing configured but its folder, starting."""
         return self._start("embedded", [sys.executable, "-m", "dchat_server"], free_port(), DCHAT_DATA_DIR=str(folder))
 
-    def start_peer(self, name: str, command: Sequence[str], port: int) -> Process:
-        """A peer, ready. `command` ends with what it needs but its port, which it is told elsewhere."""
-        peer = self._start(name, command, port)
+    def start_peer(
+        self, name: str, command: Sequence[str], port: int, *, last: signal.Signals = signal.SIGKILL, **env: str
+    ) -> Process:
+        """A peer, ready. `command` says on which port."""
+        peer = self._start(name, command, port, last=last, **env)
         peer.wait_listening()
         return peer
 
-    def _start(self, name: str, command: Sequence[str], port: int, **env: str) -> Process:
-        process = Process(name, command, self.folder, port, **SETTINGS, DCHAT_PORT=str(port), **env)
+    def _start(
+        self, name: str, command: Sequence[str], port: int, *, last: signal.Signals = signal.SIGKILL, **env: str
+    ) -> Process:
+        process = Process(name, command, self.folder, port, last=last, **SETTINGS, DCHAT_PORT=str(port), **env)
         self._processes.append(process)
         return process

@@ -5,17 +5,21 @@ from __future__ import annotations
 import importlib
 import itertools
 import os
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
-from benchmarks.load import Generator
-from benchmarks.measure import Figure, Sizes
-from benchmarks.setting import Setting
+from benchmarks.load import Generator, Load, Server, WrongResult
+from benchmarks.measure import Figure, Point, Sizes
+from benchmarks.peers import Peer
+from benchmarks.setting import NoServer, Setting
 from dchat_server.model import shard_of
 
 SUITE = {
     "fanout": "fanout.saturated",
     "paced": "fanout.paced",
     "latency": "fanout.latency",
+    "curves": "curves.curves",
     "send": "sends.sends",
     "batch": "sends.batches",
     "streams": "streams.streams",
@@ -32,14 +36,64 @@ SUITE = {
 
 SHARDS = 16
 """What a server has when nobody says otherwise."""
+COMPILER = "a C compiler, for the load generator: apt-get install gcc"
 _numbers = itertools.count(1)
 
 
 class Bench:
-    """A running setting, the load generator, and how much to do."""
+    """A running setting, the load generator, the peers that are here, and how much to do."""
 
-    def __init__(self, setting: Setting, generator: Generator, sizes: Sizes) -> None:
+    def __init__(self, setting: Setting, generator: Generator, sizes: Sizes, peers: Iterable[Peer] = ()) -> None:
         self.setting, self.generator, self.sizes = setting, generator, sizes
+        self.peers = list(peers)
+        compiler = "" if generator.compiler else COMPILER
+        hints = {peer.name: peer.missing(generator) or compiler for peer in self.peers}
+        self.absent = {name: hint for name, hint in hints.items() if hint}
+        """Peers that are not here, and what to type."""
+        self.failed: list[str] = []
+        """What peers did wrong: it counts for nothing, and is told."""
+        self.points: list[Point] = []
+        """For the picture."""
+
+    def point(self, chart: str, who: str, x: float | str, y: float) -> None:
+        self.points.append(Point(chart, who, x, y))
+
+    def side_by_side(self, measure: Callable[[Server], list[Figure]]) -> list[Figure]:
+        """What `measure` finds with D-Chat, and then with each of the peers, started for it."""
+        return measure(self.setting.server) + self.beside(measure)
+
+    def beside(
+        self, measure: Callable[[Server], list[Figure]], only: Callable[[Server], bool] = lambda server: True
+    ) -> list[Figure]:
+        """The same with the peers alone, or with `only` some."""
+        found: list[Figure] = []
+        for peer in (each for each in self.peers if each.name not in self.absent):
+            try:
+                with peer.running(self.setting, self.generator) as server:
+                    if only(server):
+                        found += [replace(each, who=peer.name, goal=None) for each in measure(server)]
+            except (WrongResult, NoServer) as error:
+                self.failed.append(textwrap.shorten(f"{peer.name}: {error}", 300))
+        return found
+
+    def load(self, server: Server, *, streams: int, senders: int, messages: int, rate: float = 0) -> Load:
+        """A load in a room that nobody used before. Raises WrongResult."""
+        room, first = f"b{self.number()}", 1
+        if server.name == self.setting.server.name:
+            room = self.new_room()
+            first = self.setting.person.head(room) + 1
+        if not rate and not self.sizes.small:
+            messages = max(senders, round(messages * server.share))
+        return self.generator.run(
+            server,
+            room=room,
+            first=first,
+            streams=min(streams, server.most_streams),
+            senders=senders,
+            messages=messages,
+            rate=rate,
+            settle_ms=10 if self.sizes.small else 300,
+        )
 
     def number(self) -> int:
         """A number nobody else has."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.peers import PEERS
 from benchmarks.suite import SUITE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,20 +22,39 @@ def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
 
 def test_all_benchmarks_run_small_and_find_nothing_wrong(tmp_path: Path) -> None:
     file = tmp_path / "figures.json"
-    done = run("--small", "--json", file)
+    done = run("--small", "--no-peers", "--json", file)
     assert done.returncode == 0, done.stderr
     report = json.loads(file.read_text())
     found = {figure["what"]: figure["value"] for figure in report["figures"]}
     for what in found:
         assert what in done.stdout
-    for part in ("64 sends in flight", "20 messages/s", "200/s", "send, 8", "batches", "idle stream", "streams opened",
-                 "resume from memory", "log of one room", "page of 50 at the head of", "start to ready", "pipeline",
-                 "SQLite: page of 50 in the middle", "DynamoDB (5 ms): page of 50 across the seam",
-                 "DynamoDB (5 ms): one message", "DynamoDB (5 ms): resume from the archive", "compaction into SQLite",
-                 "compaction into DynamoDB", "the same guarantee", "a quiet room", "beside compaction"):  # fmt: skip
+    for part in ("64 sends in flight", "20 messages/s", "200/s", "fan-out to 20 streams", "send, 8", "batches",
+                 "idle stream", "streams opened", "resume from memory", "log of one room", "page of 50 at the head of",
+                 "large room over small", "start to ready", "pipeline", "SQLite: page of 50 in the middle",
+                 "DynamoDB (5 ms): page of 50 across the seam", "DynamoDB (5 ms): one message",
+                 "DynamoDB (5 ms): resume from the archive", "compaction into SQLite", "compaction into DynamoDB",
+                 "the same guarantee", "a quiet room", "beside compaction"):  # fmt: skip
         assert any(part in what for what in found), part
-    assert all(value >= 0 for what, value in found.items() if "memory of the worker" not in what)
+    assert all(value >= 0 for what, value in found.items() if "memory of the server" not in what)
     assert report["machine"]["CPU"]
+
+
+def test_each_peer_that_is_here_is_measured_and_the_others_are_named_with_what_to_type(tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    done = run("fanout", "send", "streams", "--small", "--json", file)
+    assert done.returncode == 0, done.stderr or done.stdout
+    report = json.loads(file.read_text())
+    assert report["failed"] == []
+    assert list(report["peers"]) == [peer.name for peer in PEERS]
+    for name, about in report["peers"].items():
+        measured = {figure["what"] for figure in report["figures"] if figure["who"] == name}
+        if name in report["absent"]:
+            assert f"{name}: not here: {about}" in done.stdout
+            assert not measured
+        else:
+            assert "fan-out, 64 sends in flight: deliveries" in measured
+            assert "an idle stream: memory of the server (Pss)" in measured
+            assert ("send, 8 in flight: CPU a send" in measured) == (name in ("Nchan", "socket.io", "bare loop"))
 
 
 def test_a_big_room_is_the_same_after_a_restart_however_small_it_is() -> None:
@@ -57,6 +77,7 @@ def test_an_unknown_name_is_told_with_those_there_are() -> None:
 
 
 @pytest.mark.parametrize("name", SUITE)
-def test_every_name_of_the_suite_is_a_benchmark(name: str) -> None:
+def test_every_name_of_the_suite_is_a_benchmark_and_is_listed(name: str) -> None:
     module, _, function = SUITE[name].partition(".")
     assert f"def {function}(" in (ROOT / "benchmarks" / f"{module}.py").read_text()
+    assert f"\n| `{name}` |" in (ROOT / "benchmarks" / "README.md").read_text()

@@ -1,9 +1,9 @@
 /* A peer for comparison: fan-out and nothing else, in C. What it costs is what the kernel asks for a `send`.
  *
  * It answers GET with an endless event stream and POST by writing one event, in the form D-Chat's have, to every
- * stream, one `send` each. It stores nothing, checks nothing and knows one room, the one named as its argument.
+ * stream, one `send` each. It stores nothing, checks nothing and has one room.
  *
- * usage: bare PORT ROOM
+ * usage: bare PORT
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -22,19 +22,25 @@ static long seq;
 
 static void stream(int fd) {
     static const char head[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
-                               "event: hello\ndata: {\"type\":\"hello\"}\n\n";
+                               ":\n\n";
     send(fd, head, sizeof head - 1, MSG_NOSIGNAL);
     streams[stream_count++] = fd;
 }
 
-static void post(int fd, const char *room, const char *body, int size) {
+static void closed(int fd) {
+    for (int i = 0; i < stream_count; i++)
+        if (streams[i] == fd) streams[i--] = streams[--stream_count];
+    close(fd);
+}
+
+static void post(int fd, const char *body, int size) {
     static char event[1 << 17], answer[256], json[64];
     seq++;
     int many = snprintf(event, sizeof event,
-                        "event: message\ndata: {\"type\":\"message\",\"room\":\"%s\",\"seq\":%ld,\"epoch\":1764000000,"
-                        "\"id\":\"%s:%ld\",\"ts\":\"2026-11-23T06:04:00.123Z\",\"sender\":\"bench\",%.*s\n"
+                        "event: message\ndata: {\"type\":\"message\",\"room\":\"bare\",\"seq\":%ld,\"epoch\":1764000000,"
+                        "\"id\":\"bare:%ld\",\"ts\":\"2026-11-23T06:04:00.123Z\",\"sender\":\"bench\",%.*s\n"
                         "id: ARBRIqS3kgYAAAABAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n\n",
-                        room, seq, room, seq, size - 1, body + 1);
+                        seq, seq, size - 1, body + 1);
     for (int i = 0; i < stream_count; i++) send(streams[i], event, many, MSG_NOSIGNAL | MSG_DONTWAIT);
     int length = snprintf(json, sizeof json, "{\"message\":{\"seq\":%ld}}", seq);
     many = snprintf(answer, sizeof answer,
@@ -45,9 +51,9 @@ static void post(int fd, const char *room, const char *body, int size) {
 int main(int argc, char **argv) {
     static char buffer[1 << 16];
     int one = 1, listener = socket(AF_INET, SOCK_STREAM, 0), poller = epoll_create1(0);
-    struct sockaddr_in here = {.sin_family = AF_INET, .sin_port = htons(argc > 2 ? atoi(argv[1]) : 0)};
+    struct sockaddr_in here = {.sin_family = AF_INET, .sin_port = htons(argc > 1 ? atoi(argv[1]) : 0)};
     struct rlimit files;
-    if (argc < 3) return fprintf(stderr, "usage: bare PORT ROOM\n"), 2;
+    if (argc < 2) return fprintf(stderr, "usage: bare PORT\n"), 2;
     getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
@@ -70,13 +76,13 @@ int main(int argc, char **argv) {
             }
             int size = recv(fd, buffer, sizeof buffer - 1, 0);
             if (size <= 0) {
-                epoll_ctl(poller, EPOLL_CTL_DEL, fd, 0);
+                closed(fd);
                 continue;
             }
             buffer[size] = 0;
             char *body = strstr(buffer, "\r\n\r\n"); /* the generator writes a request at once, and it comes so */
             if (body && !strncmp(buffer, "GET", 3)) stream(fd);
-            else if (body) post(fd, argv[2], body + 4, size - (int)(body + 4 - buffer));
+            else if (body) post(fd, body + 4, size - (int)(body + 4 - buffer));
         }
     }
 }
