@@ -14,7 +14,7 @@ from tests.harness.dynamodb import MotoServer
 from tests.harness.processes import ROOT
 from tests.harness.redis import RedisServer
 from tests.harness.workers import Haproxy, Worker
-from tests.harness.zookeeper import shared_ensemble
+from tests.harness.zookeeper import Ensemble
 
 TABLE = "dchat"
 
@@ -56,10 +56,12 @@ class Stack:
     def __init__(self, count: int = 3, places: int = 4, **settings: str) -> None:
         self._ending = ExitStack()
         try:
-            self.zookeeper = self._ending.enter_context(shared_ensemble(3))
+            self.zookeeper = Ensemble(3)  # it comes up while the others do
+            self._ending.callback(self.zookeeper.close)
             self.redis = self._ending.enter_context(RedisServer(kind="valkey", aof="always"))
             self.dynamodb = self._ending.enter_context(MotoServer())
             self.dynamodb.make_table(TABLE)
+            self.zookeeper.wait_ready()
             settings = {
                 "DCHAT_ACK": "fsync",
                 "DCHAT_ZOOKEEPER": self.zookeeper.hosts,

@@ -97,8 +97,8 @@ def test_a_client_hears_what_is_wrong_before_it_gives_up() -> None:
     assert T["log_deadline_s"] < T["client_request_s"] < min(T["idle_s"], T["haproxy_silence_s"])
 
 
-def test_a_client_is_more_patient_than_a_worker_takes_to_end() -> None:
-    assert T["client_patience_s"] > GONE_S
+def test_a_client_tries_again_also_when_its_first_try_took_all_its_time() -> None:
+    assert T["client_request_s"] < T["client_patience_s"]
 
 
 def test_haproxy_has_heard_of_a_drain_before_streams_are_refused() -> None:
@@ -129,11 +129,6 @@ def test_readers_are_gone_before_the_balancer_cuts_them_off() -> None:
 def test_the_group_waits_longer_than_everything_that_it_waits_for() -> None:
     longest_s = T["lifecycle_poll_s"] + T["settle_s"] + T["unit_stop_s"]
     assert longest_s + T["deregistration_s"] < T["lifecycle_hook_s"]
-
-
-def test_a_dead_worker_is_found_while_its_readers_still_try() -> None:
-    # Two failures take it out of the balancer; clients try again for longer than that.
-    assert T["health_every_s"] * 2 + T["return_s"] < T["client_patience_s"]
 
 
 @pytest.mark.parametrize(
