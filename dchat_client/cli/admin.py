@@ -153,8 +153,8 @@ def lag_command(ctx: click.Context, room: str | None, as_json: bool) -> None:
 def drain_command(ctx: click.Context, worker: str, undo: bool, wait_s: float) -> None:
     """Have WORKER take no more streams and send its own elsewhere, and wait until it has none.
 
-    It goes on answering requests, and is not ready (/readyz), until it is stopped or taken back with --undo. The first
-    letters of its id are enough when no other worker's begins with them.
+    It goes on answering requests, is not ready (/readyz) and does not lead, until it is stopped or taken back with
+    --undo. The first letters of its id are enough when no other worker's begins with them.
     """
     face: Face = ctx.obj
 

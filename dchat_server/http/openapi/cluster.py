@@ -444,7 +444,8 @@ def operations() -> list[Operation]:
             "drain",
             TAG,
             "Ask a worker to take no more streams",
-            "The worker stops being ready, gives up leading, and sends its streams to the others in waves within 10 s. "
+            "The worker stops being ready and leaves the election; seconds later, when balancers have heard of it, "
+            "it takes no more streams and sends its own to the others in waves, within 10 s. "
             "It goes on answering requests until it is stopped, or until `undo`. 202 says that it was told; "
             "`GET /v1/cluster` shows it `draining` and its streams going down. May be repeated.",
             scope="admin",
