@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from dchat_server.errors import ChatError
-from dchat_server.http import body
+from dchat_server.http import body, front
 from dchat_server.http.body import parse_object, text_field
 from tests.one_worker import Here, one_worker
 
@@ -72,7 +72,8 @@ async def test_a_body_that_is_too_large_without_saying_so_is_refused_when_it_is(
 
 
 async def test_a_body_that_trickles_in_is_given_up(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(body, "BODY_S", 0.1)
+    for waits in (body, front):
+        monkeypatch.setattr(waits, "BODY_S", 0.1)
     assert await raw(here, JSON + "Content-Length: 100\r\n", b'{"te') == (400, "invalid_request")
     assert await raw(here, CHUNKED, chunk(b'{"te')) == (400, "invalid_request")
 
