@@ -105,23 +105,35 @@ async def test_one_trace_goes_from_the_request_over_redis_to_the_streams_of_both
         assert private.encode() not in told
 
 
-async def test_sends_that_share_a_round_trip_link_to_each_other(
+async def test_sends_that_share_a_round_trip_link_to_each_other_and_each_has_deliveries_of_its_own(
     crew: Workers, collector: Collector, http: aiohttp.ClientSession
 ) -> None:
     (ada,), (room,) = await house(http, crew.urls, 1)
+    readers = await listening(ada)
     contexts = [traceparent() for _ in range(20)]
-    await asyncio.gather(
-        *(
-            ada.must("POST", f"/v1/rooms/{room}/messages", {"text": "x"}, worker=0, headers={"traceparent": context})
-            for _, context in contexts
-        )
-    )
-    appends = [(await spans_of(collector, trace, SEND, APPEND))[APPEND][0] for trace, _ in contexts]
+    forms = {
+        "application/json": b'{"text":"x"}',
+        "application/x-ndjson": b'{"text":"first"}\n{"text":"second"}\n{"text":"third"}\n',
+    }
+
+    async def send(number: int, context: str) -> None:
+        kind = list(forms)[number % 2]
+        headers = {**ada.headers, "traceparent": context, "Content-Type": kind}
+        url = f"{crew[0].url}/v1/rooms/{room}/messages"
+        async with http.post(url, data=forms[kind], headers=headers) as answer:
+            assert answer.status in (200, 201)
+
+    await asyncio.gather(*(send(number, context) for number, (_, context) in enumerate(contexts)))
+    traces = [await spans_of(collector, trace, SEND, APPEND, DELIVER, DELIVER) for trace, _ in contexts]
+    await stop_all(readers)
+    for trace in traces:
+        assert {delivery.parent for delivery in trace[DELIVER]} == {trace[APPEND][0].id}
     requests = {span.id for span in collector.spans() if span.name == SEND}
-    together = [append for append in appends if append.facts["db.operation.batch.size"] > 1]
+    appends = [trace[APPEND][0] for trace in traces]
+    together = [append for append in appends if append.links]
     assert together
     for append in together:
-        assert append.links
+        assert append.facts["db.operation.batch.size"] > 1
         assert set(append.links) <= requests - {append.parent}
 
 
