@@ -119,7 +119,7 @@ class Sizes:
     sends: int = 20_000
     latency_messages: int = 1000
     latency_rate: int = 200
-    batches: int = 16
+    batches: int = 120
     idle_streams: int = 5000
     people: int = 20
     rooms: int = 20
