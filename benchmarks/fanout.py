@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.load import Server
-from benchmarks.measure import Figure, at_least, at_most, figure, over
+from benchmarks.measure import Figure, at_least, at_most, figure
 from benchmarks.suite import Bench
 
 SATURATED = "fan-out, 64 sends in flight: deliveries"
@@ -28,7 +28,7 @@ def saturated(bench: Bench) -> list[Figure]:
 
     found = bench.side_by_side(measure)
     ahead = dict.fromkeys(("socket.io", "ngIRCd", "NATS"), at_least(1))
-    return found + over(found, SATURATED, {"Nchan": at_least(15), **ahead})
+    return found + bench.over(found, SATURATED, {"Nchan": at_least(15), **ahead})
 
 
 def paced(bench: Bench) -> list[Figure]:
@@ -42,7 +42,7 @@ def paced(bench: Bench) -> list[Figure]:
         return [figure(PACED, load.delivery_cpu_us, "µs", None, load.split(load.delivered))]
 
     found = bench.side_by_side(measure)
-    return found + over(found, PACED, {"Nchan": at_most(0.9), "bare loop": at_most(1.3)})
+    return found + bench.over(found, PACED, {"Nchan": at_most(0.9), "bare loop": at_most(1.3)})
 
 
 def latency(bench: Bench) -> list[Figure]:
@@ -60,4 +60,4 @@ def latency(bench: Bench) -> list[Figure]:
         ]
 
     found = bench.side_by_side(measure)
-    return found + over(found, P50, {"Nchan": at_most(1)}) + over(found, P99, {"Nchan": at_most(1)})
+    return found + bench.over(found, P50, {"Nchan": at_most(1)}) + bench.over(found, P99, {"Nchan": at_most(1)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -44,13 +45,15 @@ class Figure:
 
     @property
     def value(self) -> float:
-        """The median of the rounds."""
-        return statistics.median(self.values)
+        """The median of the rounds; NaN where nothing could be measured."""
+        return statistics.median(self.values) if self.values else math.nan
 
     @property
     def verdict(self) -> str:
         if self.goal is None:
             return ""
+        if not self.values:
+            return "not measured"
         return "met" if self.goal.met(self.value) else "MISSED"
 
     @property
@@ -85,17 +88,19 @@ def merge(rounds: Iterable[Iterable[Figure]]) -> list[Figure]:
 
 
 def over(figures: Iterable[Figure], what: str, goals: Mapping[str, Goal]) -> list[Figure]:
-    """How many times as much D-Chat has as each of these peers, of those that were measured."""
+    """How many times as much D-Chat has as each of these peers; without a value where one was not measured."""
     of = {each.who: each for each in figures if each.what == what}
-    return [
-        figure(f"{what}, D-Chat over {peer}", of["D-Chat"].value / of[peer].value, "×", goal)
-        for peer, goal in goals.items()
-        if peer in of and of[peer].value
-    ]
+    found = []
+    for peer, goal in goals.items():
+        values = [of["D-Chat"].value / of[peer].value] if peer in of and of[peer].value else []
+        found.append(Figure(f"{what}, D-Chat over {peer}", "×", values, goal))
+    return found
 
 
 def number(value: float) -> str:
     """Three digits that count, and no more noise than that."""
+    if math.isnan(value):
+        return "–"
     if value >= 1_000_000:
         return f"{value / 1e6:.2f} M"
     if value >= 10_000:

@@ -104,10 +104,10 @@ class Report:
                 "what": each.what,
                 "who": each.who,
                 "unit": each.unit,
-                "value": each.value,
+                "value": each.value if each.values else None,
                 "values": each.values,
                 "goal": None if each.goal is None else {"value": each.goal.value, "least": each.goal.least},
-                "met": None if each.goal is None else each.verdict == "met",
+                "met": each.verdict == "met" if each.goal and each.values else None,
                 "note": each.note,
             }
             for each in self.figures

@@ -6,11 +6,11 @@ import importlib
 import itertools
 import os
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from benchmarks.load import Generator, Load, Server, WrongResult
-from benchmarks.measure import Figure, Point, Sizes
+from benchmarks.measure import Figure, Goal, Point, Sizes, over
 from benchmarks.peers import Peer
 from benchmarks.setting import NoServer, Setting
 from dchat_server.model import shard_of
@@ -75,6 +75,11 @@ class Bench:
             except (WrongResult, NoServer) as error:
                 self.failed.append(textwrap.shorten(f"{peer.name}: {error}", 300))
         return found
+
+    def over(self, figures: Iterable[Figure], what: str, goals: Mapping[str, Goal]) -> list[Figure]:
+        """D-Chat over each of these peers, if this run has peers at all."""
+        names = [peer.name for peer in self.peers]
+        return over(figures, what, {name: goal for name, goal in goals.items() if name in names})
 
     def load(self, server: Server, *, streams: int, senders: int, messages: int, rate: float = 0) -> Load:
         """A load in a room that nobody used before. Raises WrongResult."""
