@@ -2,7 +2,7 @@
 # make setup   everything for working on D-Chat, in .venv (can be repeated at will)
 # make test    all tests          make check   format, lint, types, import arrows
 # make stack-test   the deployment (Dockerfile, compose, Terraform, alarms), checked with the real tools; STRICT=1
-# make bench   the benchmarks, as a table          make screenshots   README's pictures anew, into docs/images
+# make bench   the benchmarks, beside others        make screenshots   README's pictures anew, into docs/images
 #
 # Flags for the server go in ARGS:  make run ARGS="--port 5001"; those for pytest too:  make test ARGS="-k hub"
 

@@ -16,7 +16,10 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-SOURCES = {"generator": ("generator", "checks", "proc", "http", "lines", "socketio"), "bare": ("bare",)}
+SOURCES = {
+    "generator": ("generator", "options", "connections", "checks", "http", "lines", "socketio", "proc"),
+    "bare": ("bare",),
+}
 """Program → its files in `c/`."""
 TIMEOUT_S = 300
 

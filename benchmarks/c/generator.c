@@ -16,36 +16,15 @@
  */
 #define _GNU_SOURCE
 #include "generator.h"
-#include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <time.h>
-#include <unistd.h>
 
-#define STREAMS_AN_ADDRESS 20000
-
-struct options opt = {
-    .dialect = &dchat, .path = "/v1/events", .post = "/", .room = "", .port = 5000, .window = 64, .bytes = 200,
-    .stall_s = 15, .settle_ms = 300, .first = 1,
-};
-
-static const struct dialect *dialects[] = {&dchat, &plain, &sse, &socketio, &nats, &irc};
-static int poller;
 static struct connection *all; /* the streams, and behind them the senders */
-static struct connection **idle; /* senders that are ready and have nothing under way */
-static int idle_count;
-static char *buffer, **token, *text;
-static int tokens;
-static uint64_t progress; /* when something came last */
 
 uint64_t now(void) {
     struct timespec t;
@@ -66,96 +45,6 @@ void *room_for(long many, size_t size) {
     void *memory = calloc(many + 1, size);
     if (!memory) die("out of memory");
     return memory;
-}
-
-const char *bearer(const struct connection *c) { return tokens ? token[c->number % tokens] : "none"; }
-
-static void keep(struct connection *c, const char *data, int size) {
-    if (size >= BUFFER / 2) die("%d bytes without an end", size);
-    if (size > c->kept_room) {
-        c->kept_room = size + 256;
-        c->kept = realloc(c->kept, c->kept_room);
-        if (!c->kept) die("out of memory");
-    }
-    if (size) memcpy(c->kept, data, size);
-    c->kept_size = size;
-}
-
-void say(struct connection *c, const char *data, int size) {
-    while (size > 0) {
-        ssize_t n = send(c->fd, data, size, MSG_NOSIGNAL);
-        if (n > 0) data += n, size -= n;
-        else if (errno == EPIPE || errno == ECONNRESET) return; /* reading tells that it is closed */
-        else if (errno != EAGAIN) die("write: %s", strerror(errno));
-    }
-}
-
-void is_ready(struct connection *c) {
-    if (c->state < READY) (c->kind == STREAM ? count.ready++ : count.senders_ready++);
-    c->state = READY;
-    if (c->kind == SENDER) idle[idle_count++] = c;
-}
-
-static void open_connection(struct connection *c, int number, enum kind kind) {
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(opt.port)};
-    int one = 1;
-    c->kind = kind;
-    c->number = number;
-    c->next = opt.first;
-    c->fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (c->fd < 0) die("socket: %s", strerror(errno));
-    if (number / STREAMS_AN_ADDRESS) { /* one address has too few ports */
-        struct sockaddr_in from = {.sin_family = AF_INET};
-        from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + number / STREAMS_AN_ADDRESS);
-        if (bind(c->fd, (void *)&from, sizeof from)) die("bind: %s", strerror(errno));
-    }
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (connect(c->fd, (void *)&to, sizeof to)) die("connect: %s", strerror(errno));
-    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    fcntl(c->fd, F_SETFL, O_NONBLOCK);
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
-    epoll_ctl(poller, EPOLL_CTL_ADD, c->fd, &event);
-    char greeting[4096];
-    int size = opt.dialect->greet(c, greeting);
-    say(c, greeting, size);
-    if (!size) is_ready(c);
-}
-
-/* Nothing has come for longer than a server that works would take. */
-static int stalled(void) { return now() - progress > opt.stall_s * 1000000000ull; }
-
-static void send_message(struct connection *c, long message, uint64_t due) {
-    snprintf(text, 13, "#%010ld#", message);
-    int size = opt.bytes > 12 ? opt.bytes : 12;
-    if (size > 12) text[12] = 'x';
-    sends(c, message, due);
-    say(c, buffer, opt.dialect->send(c, text, size, buffer));
-}
-
-/* Take what has come. */
-static void turn(int timeout_ms) {
-    struct epoll_event events[512];
-    int many = epoll_wait(poller, events, 512, timeout_ms);
-    for (int i = 0; i < many; i++) {
-        struct connection *c = events[i].data.ptr;
-        if (!c) continue; /* the timer: its caller looks at the clock */
-        if (c->kept_size) memcpy(buffer, c->kept, c->kept_size);
-        ssize_t size = read(c->fd, buffer + c->kept_size, BUFFER - c->kept_size - 1);
-        if (size < 0 && (errno == EAGAIN || errno == EINTR)) continue;
-        if (size <= 0) {
-            count.closed++;
-            epoll_ctl(poller, EPOLL_CTL_DEL, c->fd, 0);
-            continue;
-        }
-        uint64_t at = progress = now();
-        size += c->kept_size;
-        int taken = opt.dialect->take(c, buffer, size, at);
-        keep(c, buffer + taken, size - taken);
-    }
-}
-
-static void turn_for(uint64_t ns) {
-    for (uint64_t until = now() + ns; now() < until;) turn(20);
 }
 
 /* --- the phases of a run ------------------------------------------------------------------------------------------ */
@@ -244,52 +133,6 @@ static void print_each(const char *name, double *values) {
     printf("]");
 }
 
-static const struct dialect *dialect_named(const char *name) {
-    for (size_t i = 0; i < sizeof dialects / sizeof *dialects; i++)
-        if (!strcmp(dialects[i]->name, name)) return dialects[i];
-    die("no dialect %s", name);
-}
-
-static void read_options(int argc, char **argv) {
-    int letter;
-    while ((letter = getopt(argc, argv, "P:d:s:p:R:c:k:n:r:b:f:a:i:I:S:T:w:")) > 0) switch (letter) {
-        case 'P': opt.port = atoi(optarg); break;
-        case 'd': opt.dialect = dialect_named(optarg); break;
-        case 's': opt.path = optarg; break;
-        case 'p': opt.post = optarg; break;
-        case 'R': opt.room = optarg; break;
-        case 'c': opt.streams = atoi(optarg); break;
-        case 'k': opt.senders = atoi(optarg); break;
-        case 'n': opt.messages = atol(optarg); break;
-        case 'r': opt.rate = atof(optarg); break;
-        case 'b': opt.bytes = atoi(optarg); break;
-        case 'f': opt.first = atol(optarg); break;
-        case 'a': opt.window = atoi(optarg); break;
-        case 'I': opt.idle_s = atoi(optarg); break;
-        case 'S': opt.stall_s = atoi(optarg); break;
-        case 'w': opt.settle_ms = atoi(optarg); break;
-        case 'T': opt.tokens = optarg; break;
-        case 'i':
-            for (char *word = strtok(optarg, ","); word && opt.pid_count < MOST_PIDS; word = strtok(0, ","))
-                opt.pids[opt.pid_count++] = atoi(word);
-            break;
-        default: die("unknown option");
-        }
-    if (opt.bytes > BUFFER / 4) die("messages that long are not for this program");
-}
-
-static void read_tokens(void) {
-    char line[512];
-    FILE *file = opt.tokens ? fopen(opt.tokens, "r") : 0;
-    if (opt.tokens && !file) die("%s: %s", opt.tokens, strerror(errno));
-    while (file && fgets(line, sizeof line, file)) {
-        line[strcspn(line, "\n")] = 0;
-        token = realloc(token, (tokens + 1) * sizeof *token);
-        token[tokens++] = strdup(line);
-    }
-    if (file) fclose(file);
-}
-
 static double used_s(const struct rusage *usage) {
     return usage->ru_utime.tv_sec + usage->ru_stime.tv_sec + (usage->ru_utime.tv_usec + usage->ru_stime.tv_usec) / 1e6;
 }
@@ -298,19 +141,14 @@ int main(int argc, char **argv) {
     double cpu_idle[MOST_PIDS], cpu_open[MOST_PIDS], cpu_sent[MOST_PIDS], pss_idle[MOST_PIDS], pss_open[MOST_PIDS];
     struct rlimit files;
     read_options(argc, argv);
-    read_tokens();
     getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
     if ((rlim_t)(opt.streams + opt.senders + 16) > files.rlim_cur)
         die("%d streams need more open files than the %ld allowed here", opt.streams, (long)files.rlim_cur);
     if (!opt.dialect->answers && opt.messages && !opt.streams) die("without a stream nothing tells that a send arrived");
-    poller = epoll_create1(0);
     all = room_for(opt.streams + opt.senders, sizeof *all);
-    idle = room_for(opt.senders, sizeof *idle);
-    buffer = room_for(BUFFER, 1);
-    text = room_for(opt.bytes + 12, 1);
-    memset(text, 'x', opt.bytes);
+    prepare_connections();
     prepare_checks();
 
     for (int i = 0; i < opt.pid_count; i++) pss_idle[i] = pss_kb(opt.pids[i]), cpu_idle[i] = cpu_s(opt.pids[i]);

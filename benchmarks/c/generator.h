@@ -1,6 +1,7 @@
 /* What the parts of the load generator share. generator.c has the theory of operation.
  *
- *     generator.c   sockets, the phases of a run, its result
+ *     generator.c   the phases of a run, and its result        options.c   what the run is to be
+ *     connections.c sockets
  *     checks.c      what is counted, and whether it is right
  *     http.c  lines.c  socketio.c     the dialects: how each server is spoken to
  *     proc.c        CPU and memory of processes
@@ -64,9 +65,24 @@ extern struct counts count;
 uint64_t now(void); /* ns */
 void die(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 void *room_for(long many, size_t size); /* zeroed */
-void say(struct connection *c, const char *data, int size);
+
+/* options.c */
+void read_options(int argc, char **argv);
 const char *bearer(const struct connection *c);
+
+/* connections.c */
+extern int poller;
+extern struct connection **idle; /* senders that are ready and have nothing under way */
+extern int idle_count;
+extern uint64_t progress; /* when something came last */
+void prepare_connections(void);
+void open_connection(struct connection *c, int number, enum kind kind);
 void is_ready(struct connection *c); /* a stream gets messages from now on; a sender may send */
+void say(struct connection *c, const char *data, int size);
+void send_message(struct connection *c, long message, uint64_t due);
+void turn(int timeout_ms);
+void turn_for(uint64_t ns);
+int stalled(void);
 
 /* checks.c */
 extern uint32_t *latency; /* us, of each delivery */
