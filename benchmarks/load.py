@@ -151,7 +151,12 @@ class Generator:
             (self.folder / "tokens").write_text("".join(f"{token}\n" for token in server.tokens))
             words += ["-T", self.folder / "tokens"]
         command = [*self._command, *map(str, words)]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=HERE.parent, timeout=TIMEOUT_S, check=False)
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, cwd=HERE.parent, timeout=TIMEOUT_S, check=False
+            )
+        except subprocess.TimeoutExpired as error:
+            raise WrongResult(f"the load took longer than {TIMEOUT_S} s") from error
         if done.returncode == 2 or not done.stdout.startswith("{"):
             raise WrongResult(f"the load generator gave up: {done.stderr.strip() or done.stdout}")
         found = json.loads(done.stdout)
