@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from benchmarks.peers import PEERS
 from benchmarks.suite import SUITE
+from tests.harness.processes import until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -55,6 +58,30 @@ def test_each_peer_that_is_here_is_measured_and_the_others_are_named_with_what_t
             assert "fan-out, 64 sends in flight: deliveries" in measured
             assert "an idle stream: memory of the server (Pss)" in measured
             assert ("send, 8 in flight: CPU a send" in measured) == (name in ("Nchan", "socket.io", "bare loop"))
+
+
+def test_a_run_that_is_killed_leaves_no_server_behind() -> None:
+    """Nchan's nginx has workers of its own, and ngIRCd is another user's when root runs this."""
+    program = """
+import os, signal
+from contextlib import ExitStack
+from benchmarks.load import Generator
+from benchmarks.peers import PEERS
+from benchmarks.setting import Setting
+
+with Setting() as setting, ExitStack() as running:
+    generator = Generator(setting.folder)
+    servers = [running.enter_context(peer.running(setting, generator)) for peer in PEERS if not peer.missing(generator)]
+    print(*[pid for server in [setting.server, *servers] for pid in server.pids.values()], flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    with tempfile.TemporaryDirectory() as folder:  # what is killed does not tidy up
+        Path(folder).chmod(0o755)
+        command, env = [sys.executable, "-c", program], {**os.environ, "TMPDIR": folder}
+        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=240, check=False)
+        pids = done.stdout.split()
+        assert len(pids) >= 2, done.stderr
+        until(lambda: not [pid for pid in pids if Path(f"/proc/{pid}").exists()], "the end of all servers")
 
 
 def test_a_big_room_is_the_same_after_a_restart_however_small_it_is() -> None:
