@@ -34,6 +34,8 @@ FLAGS = (
     *("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"),
 )
+PROGRAMS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+"""The first of these that is there is taken. The shell is the same browser without its windows, for half the CPU."""
 NOWHERE = "http://localhost"
 """Where pages that need no server live: a secure context for browsers, and never asked for over the network."""
 PATIENCE_MS = 60_000
@@ -106,7 +108,7 @@ async def _from_the_tree(route: Route) -> None:
 
 async def launched(playwright: Playwright) -> Chromium:
     """Chromium: the system's, else the one that `playwright install chromium` brought."""
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    path = next(filter(None, map(shutil.which, PROGRAMS)), None)
     flags = [*FLAGS, "--no-sandbox"] if os.geteuid() == 0 else list(FLAGS)
     return await playwright.chromium.launch(executable_path=path, args=flags)
 
