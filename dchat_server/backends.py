@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("dchat.worker")
 
-START_S = 30.0
+START_S = 60.0
 ARCHIVE_START_S = 5.0
 CHECK_S = 2.0
 

@@ -18,7 +18,7 @@ from tests.harness.redis import binary
 from tests.harness.workers import Worker
 
 
-@pytest.mark.parametrize(("kind", "workers"), [("redis", "1"), ("valkey", "1"), ("valkey", "2")])
+@pytest.mark.parametrize(("kind", "workers"), [("redis", "1"), ("valkey", "2")])
 async def test_readers_of_a_server_that_was_killed_with_its_redis_miss_nothing_and_see_no_gap(
     http: aiohttp.ClientSession, kind: str, workers: str
 ) -> None:

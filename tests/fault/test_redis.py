@@ -79,6 +79,9 @@ async def test_a_tail_that_redis_lost_is_announced_to_who_saw_it_and_its_places_
     # What is archived is not lost with Redis (test_lost_redis.py): nothing is, here.
     never = {"DCHAT_COMPACT_INTERVAL_S": "3600"}
     with RedisServer(aof="always") as redis, Workers(redis.url, 2, **never) as workers:
+        leader = await workers.leader()
+        rounds = "dchat_compaction_last_round_timestamp_seconds"
+        await eventually(lambda: leader.metric(rounds) > 0, "the round with which a leader begins is over")
         (ada, ben), (room, other, quiet) = await house(http, workers.urls, 2, rooms=3)
         heads, cursor = await ben.sync()
         watching = [Reader(ben, cursor=cursor, starts=heads, worker=at, seed=at).start() for at in range(2)]

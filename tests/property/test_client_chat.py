@@ -210,7 +210,7 @@ class Play:
             self.hears()
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(st.randoms(use_true_random=False), st.integers(5, 50))
 def test_a_face_ends_with_what_the_server_has(dice: random.Random, steps: int) -> None:
     play = Play(dice)

@@ -35,7 +35,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(STEPS, min_size=8, max_size=40))
 def test_the_archive_holds_what_a_plain_list_would(steps: list[tuple[Any, ...]]) -> None:
     async def run() -> None:

@@ -171,7 +171,7 @@ class Handoff(RuleBasedStateMachine):
 
 TestHandoff = Handoff.TestCase
 TestHandoff.settings = settings(
-    max_examples=200,
+    max_examples=100,
     stateful_step_count=50,
     deadline=None,
     suppress_health_check=list(HealthCheck),

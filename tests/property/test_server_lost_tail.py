@@ -235,7 +235,7 @@ class LostTail(RuleBasedStateMachine):
 
 TestLostTail = LostTail.TestCase
 TestLostTail.settings = settings(
-    max_examples=300,
+    max_examples=150,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=list(HealthCheck),

@@ -26,7 +26,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(STEPS, min_size=15, max_size=60))
 def test_unread_counts_are_those_of_a_plain_list(steps: list[tuple[Any, ...]]) -> None:
     async def run() -> None:
