@@ -11,8 +11,8 @@ VENV   ?= .venv
 STACK  ?= .venv-stack
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
-# Tests mostly wait for servers: three processes keep two cores busy.
-JOBS   ?= 3
+# Tests wait for servers half of the time: four processes keep two cores busy.
+JOBS   ?= 4
 CODE   := dchat_server dchat_client tests benchmarks
 
 .PHONY: help setup run test check stack-test format bench screenshots clean
@@ -50,15 +50,22 @@ screenshots: $(VENV)/.dev
 clean:
 	rm -rf $(VENV) $(STACK) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
+# uv installs in seconds what takes pip minutes. Where it cannot, as with an index that only pip has been told of, pip
+# does, and says what is wrong.
+EVERYDAY := client,server,window
+WORKSHOP := $(EVERYDAY),dev
+install = { $(PIP) install 'uv>=0.9,<1' && $(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[$(1)]'; } 2>/dev/null \
+  || $(PIP) install -e '.[$(1)]'
+
 # The stamps follow setup.cfg: what is installed is renewed when the requirements change, and only then.
 $(VENV)/.run: setup.cfg pyproject.toml | $(BIN)/python
 	@echo "Installing D-Chat into $(VENV) (only the first time) …"
-	@$(PIP) install -e '.[client,server,window]'
+	@$(call install,$(EVERYDAY))
 	@touch $@
 
 $(VENV)/.dev: setup.cfg pyproject.toml | $(BIN)/python
 	@echo "Installing D-Chat and its development tools into $(VENV) …"
-	@$(PIP) install -e '.[client,server,window,dev]'
+	@$(call install,$(WORKSHOP))
 	@touch $(VENV)/.run $@
 
 # uv installs checkov's hundred packages in seconds; pip takes a minute.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from dchat_server.adapters.redis_durability import Durability
@@ -16,7 +18,7 @@ from tests.contract.servers import RedisPlace, create, draft
 from tests.harness.redis import RedisServer
 
 
-async def test_a_new_worker_has_read_the_backlog_before_it_takes_streams() -> None:
+async def test_a_new_worker_has_read_the_backlog_before_it_takes_streams(tmp_path: Path) -> None:
     """Else the first to come would be told old messages as news."""
     with RedisServer() as server:
         place = RedisPlace(server.url)
@@ -25,7 +27,8 @@ async def test_a_new_worker_has_read_the_backlog_before_it_takes_streams() -> No
         for _ in range(3):
             await ports.log.send_many("hall", [draft("ada", "old") for _ in range(250)])
         await place.close()
-        config = Config.from_env({"DCHAT_SHARDS": "4", "DCHAT_REDIS_URL": server.url})
+        settings = {"DCHAT_SHARDS": "4", "DCHAT_REDIS_URL": server.url, "DCHAT_DATA_DIR": str(tmp_path)}
+        config = Config.from_env(settings)
         async with running_worker(config, server.url, "w1") as app:
             hub = app[WORKER].hub
             shard = hub.shard_of("hall")
