@@ -99,6 +99,7 @@ async def test_the_page_shows_what_happens_and_comes_back_with_a_new_ticket(
         return
     # Its worker dies and comes back: the old ticket is worth nothing now, and the page needs a person for nothing.
     pair[0].restart()
+    await page.evaluate("document.getElementById('now').textContent = ''")  # what it says now it has heard since
     await says(page, "messages/s")
     pair[1].restart()
     await expect(page.locator("#told")).to_contain_text("joined")
