@@ -11,8 +11,8 @@ VENV   ?= .venv
 STACK  ?= .venv-stack
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
-# Tests wait for servers half of the time: four processes keep two cores busy.
-JOBS   ?= 4
+# Tests mostly wait for servers: three processes keep two cores busy, and more only wait for each other.
+JOBS   ?= 3
 CODE   := dchat_server dchat_client tests benchmarks
 
 .PHONY: help setup run test check stack-test format bench screenshots clean

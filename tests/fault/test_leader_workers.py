@@ -167,7 +167,7 @@ async def test_without_zookeeper_nobody_leads_and_everything_else_goes_on(
             await here.run(2.0)
             assert watermarks(here) <= still + 60  # what was under way
             later = watermarks(here)
-            assert here.done > done + 50
+            await eventually(lambda: here.done > done + 50, "chat goes on")
             assert [worker.status("/readyz") for worker in workers] == [200, 200, 200]
             await here.run(1.0)
             assert watermarks(here) == later

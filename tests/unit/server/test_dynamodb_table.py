@@ -26,7 +26,7 @@ def moto() -> Iterator[MotoServer]:
 
 @pytest.fixture
 def client(moto: MotoServer) -> Iterator[Client]:
-    client = connect(moto.endpoint, None, connections=1)
+    client = connect(moto.endpoint, None, connections=1, read_s=60)
     yield client
     client.close()
 
