@@ -18,7 +18,7 @@ What this relies on (aiohttp 3.14, tested in tests/e2e/test_front.py and tests/u
 makes its connections by being called; a connection's `_waiter` is a future that is not done while it waits for a
 request, and is None before the first one (`_request_count` is 0); `_request_in_progress` and `_handler_waiter` are what
 its `shutdown` waits for; it closes itself when it idles past `_next_keepalive_close_time`. Where aiohttp has none of
-that, `install` does nothing.
+that, all go the ordinary way.
 """
 
 from __future__ import annotations

@@ -3,49 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Iterator
 
 import pytest
 
 from benchmarks.load import Generator, Server, WrongResult
+from tests.harness.threaded import ThreadedServer
 
 MESSAGES, STREAMS, SENDERS = 6, 3, 2
 
 
-class Peer:
+class Peer(ThreadedServer):
     """Chat in one of the dialects, with one thing done wrong at the third message."""
 
     def __init__(self, dialect: str, wrong: str = "") -> None:
-        self.dialect, self.wrong, self.count, self.port = dialect, wrong, 0, 0
-        self.streams: list[asyncio.StreamWriter] = []
+        self.dialect, self.wrong, self.count = dialect, wrong, 0
         self.held = b""
-        self._loop = asyncio.new_event_loop()
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),))
-        self._thread.start()
-        self._ready.wait(10)
+        super().__init__()
 
-    def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._end.set)
-        self._thread.join(10)
-        self._loop.close()
-
-    async def _serve(self) -> None:
-        self._end = asyncio.Event()
-        async with await asyncio.start_server(self._client, "127.0.0.1", 0) as server:
-            self.port = server.sockets[0].getsockname()[1]
-            self._ready.set()
-            await self._end.wait()
-            for writer in self.streams:
-                writer.transport.abort()
-        await asyncio.sleep(0.05)
-
-    async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await getattr(self, f"_{self.dialect}")(reader, writer)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            writer.close()
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await getattr(self, f"_{self.dialect}")(reader, writer)
 
     def _spread(self, text: str) -> bool:
         """Give a message to all streams. False: it is to be refused."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 from collections.abc import Iterator
 
 import pytest
 
 from benchmarks.load import Generator, Server, WrongResult
+from tests.harness.threaded import ThreadedServer
 
 MESSAGES, STREAMS = 6, 3
 
@@ -26,51 +26,28 @@ WRONGS = {
 }
 
 
-class Liar:
+class Liar(ThreadedServer):
     """Chat as the generator expects it, with one thing done wrong at the third message."""
 
     def __init__(self, wrong: str) -> None:
-        self.wrong, self.seq, self.port = wrong, 0, 0
-        self.streams: list[asyncio.StreamWriter] = []
+        self.wrong, self.seq = wrong, 0
         self.held: bytes = b""
-        self._loop = asyncio.new_event_loop()
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),))
-        self._thread.start()
-        self._ready.wait(10)
+        super().__init__()
 
     @property
     def address(self) -> Server:
         return Server("liar", self.port, {}, tokens=["t"])
 
-    def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._end.set)
-        self._thread.join(10)
-        self._loop.close()
-
-    async def _serve(self) -> None:
-        self._end = asyncio.Event()
-        async with await asyncio.start_server(self._client, "127.0.0.1", 0) as server:
-            self.port = server.sockets[0].getsockname()[1]
-            self._ready.set()
-            await self._end.wait()
-            for writer in self.streams:
-                writer.transport.abort()
-        await asyncio.sleep(0.05)
-
-    async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode()
-                if head.startswith("GET"):
-                    writer.write(b"HTTP/1.1 200 OK\r\n\r\nevent: hello\ndata: {}\n\n")
-                    self.streams.append(writer)
-                    await self._end.wait()
-                    return
-                length = int(head.lower().split("content-length:")[1].split("\r\n")[0])
-                self._post(writer, json.loads(await reader.readexactly(length))["text"])
-        except (asyncio.IncompleteReadError, ConnectionError):
-            writer.close()
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            if head.startswith("GET"):
+                writer.write(b"HTTP/1.1 200 OK\r\n\r\nevent: hello\ndata: {}\n\n")
+                self.streams.append(writer)
+                await self.end.wait()
+                return
+            length = int(head.lower().split("content-length:")[1].split("\r\n")[0])
+            self._post(writer, json.loads(await reader.readexactly(length))["text"])
 
     def _post(self, writer: asyncio.StreamWriter, text: str) -> None:
         self.seq += 1
