@@ -26,6 +26,7 @@ run: $(VENV)/.run
 	@exec $(BIN)/dchat-server $(ARGS)
 
 test: $(VENV)/.dev
+	@$(compile)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 check: $(VENV)/.dev
@@ -42,6 +43,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix $(wildcard $(CODE))
 
 bench: $(VENV)/.dev
+	@$(compile)
 	$(BIN)/python -m benchmarks $(ARGS)
 
 screenshots: $(VENV)/.dev
@@ -51,11 +53,16 @@ clean:
 	rm -rf $(VENV) $(STACK) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 # uv installs in seconds what takes pip minutes. Where it cannot, as with an index that only pip has been told of, pip
-# does, and says what is wrong.
+# does, and says what is wrong. Compiled here, as pip does by itself: where Python may not keep what it compiles
+# (PYTHONDONTWRITEBYTECODE), each start would else do all of it again, and take twice as long.
 EVERYDAY := client,server,window
 WORKSHOP := $(EVERYDAY),dev
-install = { $(PIP) install 'uv>=0.9,<1' && $(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[$(1)]'; } 2>/dev/null \
+install = { $(PIP) install 'uv>=0.9,<1' \
+  && $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -e '.[$(1)]'; } 2>/dev/null \
   || $(PIP) install -e '.[$(1)]'
+
+# Tests and benchmarks start the programs hundreds of times, and the first of them all at once.
+compile = $(BIN)/python -m compileall -q dchat_server dchat_client
 
 # The stamps follow setup.cfg: what is installed is renewed when the requirements change, and only then.
 $(VENV)/.run: setup.cfg pyproject.toml | $(BIN)/python
