@@ -12,8 +12,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import cast
 
-import structlog
-
 from dchat_server.adapters.guarded_archive import GuardedArchive
 from dchat_server.adapters.local_leadership import LocalLeadership
 from dchat_server.adapters.metered_archive import MeteredArchive
@@ -34,6 +32,7 @@ from dchat_server.errors import ArchiveUnavailable, BackendUnavailable
 from dchat_server.idle import Idle
 from dchat_server.keeper import Keeper
 from dchat_server.leader import Duty, Leader
+from dchat_server.logs import logger
 from dchat_server.ports_archive import Archive
 from dchat_server.ports_cluster import Leadership
 from dchat_server.reaper import Reaper
@@ -47,7 +46,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from dchat_server.adapters.zookeeper_client import Access
 
-log = structlog.get_logger("dchat.worker")
+log = logger()
 
 START_S = 60.0
 ARCHIVE_START_S = 5.0
