@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gc
 import os
 import selectors
 import signal
@@ -83,8 +84,12 @@ def serve(
 
 
 def _real_worker() -> RunWorker:
+    # What importing makes stays, nearly all of it: the collector would go through it a hundred times for nothing.
+    gc.disable()
     from dchat_server.app import run_worker  # here: the parent of several workers never needs it
 
+    gc.freeze()
+    gc.enable()
     return run_worker
 
 
