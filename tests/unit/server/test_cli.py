@@ -165,7 +165,21 @@ def test_commands_are_shown_as_they_can_be_called_from_here(tmp_path, monkeypatc
 def test_starting_imports_nothing_that_help_does_not_need():
     code = "import sys, dchat_server.cli; print('\\n'.join(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert not {"aiohttp", "redis", "structlog", "asyncio", "ctypes"} & set(loaded.split())
+    assert not {"aiohttp", "redis", "asyncio", "ctypes"} & set(loaded.split())
+
+
+def test_a_worker_starts_without_parts_it_is_not_told_to_use_and_collects_garbage_once_it_is_loaded():
+    code = (
+        "import gc, sys; from dchat_server.supervisor import _real_worker; _real_worker();"
+        "import dchat_server.adapters.sqlite_archive;"
+        "print(gc.isenabled(), gc.get_freeze_count() > 0, *{name.partition('.')[0] for name in sys.modules})"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    enabled, frozen, *loaded = said.split()
+    assert (enabled, frozen) == ("True", "True")
+    assert {"aiohttp", "redis"} <= set(loaded)
+    # (redis-py imports opentelemetry where it finds it.)
+    assert not {"boto3", "botocore", "kazoo", "rich", "click", "multiprocessing", "unittest"} & set(loaded)
 
 
 def test_open_files_are_raised_as_far_as_they_may():

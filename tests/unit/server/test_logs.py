@@ -95,6 +95,16 @@ def test_a_librarys_error_comes_with_its_traceback():
     assert "ZeroDivisionError" in line["exception"]
 
 
+def test_an_exception_that_is_passed_comes_with_its_traceback():
+    stream, log = lines("json")
+    log.error("failed", exc_info=ZeroDivisionError("none left"))
+    log.info("fine", exc_info=None)
+    failed, fine = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert failed["exception"].endswith("ZeroDivisionError: none left")
+    assert "exc_info" not in failed
+    assert "exception" not in fine
+
+
 async def test_lines_carry_the_id_of_the_request_their_task_serves():
     stream, log = lines("json")
 

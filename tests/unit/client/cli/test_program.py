@@ -41,6 +41,20 @@ def test_help_version_and_completion_load_neither_network_nor_keyring_code() -> 
         assert ran.stdout.splitlines()[-1] == "[]", args
 
 
+def test_a_command_that_talks_to_a_server_loads_no_screen_and_no_keyring(tmp_path: Path) -> None:
+    code = (
+        "import sys, contextlib\n"
+        "from dchat_client.cli import main\n"
+        "with contextlib.suppress(SystemExit): main(['--url', 'http://127.0.0.1:9', 'send', 'lobby', 'hi'])\n"
+        "print(*{name.partition('.')[0] for name in sys.modules})"
+    )
+    env = {**os.environ, "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path), "DCHAT_KEYRING": "off"}
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
+    loaded = set(ran.stdout.splitlines()[-1].split())
+    assert "aiohttp" in loaded
+    assert not {"textual", "rich", "tkinter", "keyring", "dchat_server", "multiprocessing", "unittest"} & loaded
+
+
 @pytest.mark.parametrize(
     ("status", "code", "expected"),
     [
