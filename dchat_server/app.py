@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import structlog
 from aiohttp import web
 
 from dchat_server import __version__, backends
@@ -39,7 +40,6 @@ from dchat_server.http.worker import WORKER, Worker
 from dchat_server.hub import Hub
 from dchat_server.inspection import Inspector, Progress
 from dchat_server.limits import UserLimits
-from dchat_server.logs import logger
 from dchat_server.model import Control, iso
 from dchat_server.passwords import Passwords
 from dchat_server.ports_cluster import Member
@@ -53,7 +53,7 @@ from dchat_server.typists import Typists
 from dchat_server.verify import verify
 from dchat_server.wire import control_frame
 
-log = logger()
+log = structlog.get_logger("dchat.worker")
 
 PING_SLOTS = 15
 KEEP_ALIVE_S = 125

@@ -12,6 +12,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import cast
 
+import structlog
+
 from dchat_server.adapters.guarded_archive import GuardedArchive
 from dchat_server.adapters.local_leadership import LocalLeadership
 from dchat_server.adapters.metered_archive import MeteredArchive
@@ -32,7 +34,6 @@ from dchat_server.errors import ArchiveUnavailable, BackendUnavailable
 from dchat_server.idle import Idle
 from dchat_server.keeper import Keeper
 from dchat_server.leader import Duty, Leader
-from dchat_server.logs import logger
 from dchat_server.ports_archive import Archive
 from dchat_server.ports_cluster import Leadership
 from dchat_server.reaper import Reaper
@@ -46,7 +47,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from dchat_server.adapters.zookeeper_client import Access
 
-log = logger()
+log = structlog.get_logger("dchat.worker")
 
 START_S = 60.0
 ARCHIVE_START_S = 5.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 import os
 import resource
 import shutil
@@ -15,7 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from dchat_server import logs
+import structlog
+
 from dchat_server.config import Config
 from dchat_server.data_folder import DataFolderError, user_of
 from dchat_server.embedded import NO_SERVER, EmbeddedError, EmbeddedRedis
@@ -44,7 +46,7 @@ def findings(config: Config) -> Iterator[Finding]:
     A Redis of the server's own is tried in a folder for the moment; one named by DCHAT_REDIS_URL is only
     asked.
     """
-    logs.write_to(lambda level, event, fields: None)  # it is said here
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))  # it is said here
     yield Finding("Python", "ok", f"{sys.version.split()[0]} ({sys.executable})")
     for sentence in config.warnings:
         yield Finding("settings", "warning", sentence)

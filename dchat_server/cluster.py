@@ -24,16 +24,16 @@ from dataclasses import replace
 from typing import Any
 
 import orjson
+import structlog
 
 from dchat_server.drain import LONGEST_NOTICE_S, send_away, send_some_away
 from dchat_server.errors import ChatError
-from dchat_server.logs import logger
 from dchat_server.model import Control
 from dchat_server.ports_cluster import Board, Leader, Leadership, Member
 from dchat_server.snapshot import Heard, leader_of, picture
 from dchat_server.vitals import Facts, Gauge, Work
 
-log = logger()
+log = structlog.get_logger("dchat.cluster")
 
 POST_S = 1.0
 ANSWER_S = 1.5

@@ -19,11 +19,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
+
 from dchat_server.chunk import BadChunk
 from dchat_server.compactor_room import Progress, RoomSteps
 from dchat_server.compactor_run import Stuck
 from dchat_server.errors import ArchiveUnavailable, BackendUnavailable
-from dchat_server.logs import logger
 from dchat_server.ports_archive import Archive, Conflict, Fenced
 from dchat_server.ports_cluster import Term, TermOver
 from dchat_server.ports_hot import Dirty, HotLog
@@ -38,7 +39,7 @@ BUCKETS = (512, 1024, 2048, 4096, 8192, 16_384, 32_768, 65_536)
 _SLOWEST = 20
 _LOOKS = 8
 
-log = logger()
+log = structlog.get_logger("dchat.compactor")
 
 
 @dataclass(slots=True)

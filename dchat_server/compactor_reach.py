@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import structlog
+
 from dchat_server.chunk import Row, decode
 from dchat_server.fold import target_of
-from dchat_server.logs import logger
 from dchat_server.model import Event
 from dchat_server.ports_archive import Archive, Chunk, Conflict, RoomRecord
 
@@ -21,7 +22,7 @@ MAX_CHUNKS = 26
 MAX_BYTES = 1_500_000
 """The same, in packed bytes."""
 
-log = logger()
+log = structlog.get_logger("dchat.compactor")
 
 
 class Cut(NamedTuple):

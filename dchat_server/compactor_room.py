@@ -29,6 +29,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+import structlog
+
 from dchat_server.archived import Hole, roster_at
 from dchat_server.chunk import BadChunk
 from dchat_server.compactor_reach import Cut, Reach
@@ -49,7 +51,6 @@ from dchat_server.compactor_run import (
     takes_more,
 )
 from dchat_server.fold import edits_from, scrub
-from dchat_server.logs import logger
 from dchat_server.model import Event
 from dchat_server.ports import Trimmed
 from dchat_server.ports_archive import MAX_PUT_BYTES, MAX_PUTS, Archive, Chunk, RoomChange, RoomRecord
@@ -64,7 +65,7 @@ _REST = 0.5
 _FIRST_READ = 100
 _MOST_READ = 500
 
-log = logger()
+log = structlog.get_logger("dchat.compactor")
 _T = TypeVar("_T")
 
 

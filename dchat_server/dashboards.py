@@ -15,14 +15,15 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
+import structlog
+
 from dchat_server.cluster import Cluster
 from dchat_server.drain import SPREAD_MS, reconnect_frame
 from dchat_server.errors import ChatError, is_error
-from dchat_server.logs import logger
 from dchat_server.model import iso
 from dchat_server.wire import Frame, control_frame, sse
 
-log = logger()
+log = structlog.get_logger("dchat.dashboards")
 
 EVERY_S = 1.0
 PING_S = 15.0

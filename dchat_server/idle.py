@@ -15,8 +15,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import structlog
+
 from dchat_server.errors import ArchiveUnavailable, BackendUnavailable
-from dchat_server.logs import logger
 from dchat_server.ports_archive import Archive, RoomRecord
 from dchat_server.ports_cluster import Term
 from dchat_server.ports_hot import HotLog
@@ -28,7 +29,7 @@ PAUSE_S = 600.0
 REMEMBERED = 100_000
 """Rooms known to be out already, so that a walk does not touch them again."""
 
-log = logger()
+log = structlog.get_logger("dchat.idle")
 
 
 class Idle:

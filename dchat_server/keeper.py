@@ -16,13 +16,14 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import chain, islice, zip_longest
 from typing import Any
 
+import structlog
+
 from dchat_server.errors import ChatError
-from dchat_server.logs import logger
 from dchat_server.ports_archive import Archive, Fenced, UserRecord
 from dchat_server.ports_cluster import Term, TermOver
 from dchat_server.ports_hot import ChangedUser, HotLog, Restorer
 
-log = logger()
+log = structlog.get_logger("dchat.keeper")
 
 INTERVAL_S = 2.0
 MOST = 100

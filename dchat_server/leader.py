@@ -25,12 +25,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import structlog
+
 from dchat_server.errors import ArchiveUnavailable, BackendUnavailable, ChatError
-from dchat_server.logs import logger
 from dchat_server.ports_archive import Fenced
 from dchat_server.ports_cluster import Leadership, Term, TermOver
 
-log = logger()
+log = structlog.get_logger("dchat.leader")
 
 RAISE_S = 30.0
 """How long a leader tries to raise the fences before it lets another worker try, that may see more of the world."""

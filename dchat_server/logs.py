@@ -5,9 +5,6 @@ Everybody logs through `logger()`: an event in a few words that never change, an
 keywords: `logger().warning("feed connection lost", shard=3, error=str(problem))`. What `bind` is given is on
 every line of the same task, and so is the id of the request that it serves (`request_id`). The standard library's
 loggers end up here too.
-
-This is little enough to be written here. structlog, which did it before, takes a tenth of a second to import where the
-package rich is installed, and each start paid that.
 """
 
 from __future__ import annotations
@@ -19,22 +16,22 @@ import logging
 import re
 import sys
 import time
-import traceback
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager
-from datetime import UTC, datetime
-from typing import Any, TextIO, TypeVar
+from collections.abc import Callable, Coroutine, MutableMapping
+from typing import Any, TextIO, TypeVar, cast
+
+import structlog
+from structlog.typing import FilteringBoundLogger, Processor
+
+bind = structlog.contextvars.bound_contextvars
+"""`with bind(request_id=…):` puts the keywords on every line that is logged inside, by this task."""
 
 request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
 """Of the request that this task serves; http/front.py sets it. That costs a request a tenth of a microsecond, where
 `bind` would cost it ten."""
 
-_bound: contextvars.ContextVar[Mapping[str, Any] | None] = contextvars.ContextVar("bound", default=None)
 _NOBODY = contextvars.Context()
 
-Fields = dict[str, Any]
-Sink = Callable[[int, str, Fields], None]
-"""Takes a level, an event and its keywords, `exc_info` among them where there is an exception. From any thread."""
+Fields = MutableMapping[str, Any]
 _T = TypeVar("_T")
 
 _SECRET_NAME = re.compile(r"pass|secret|token|ticket|invite|cookie|authorization", re.IGNORECASE)
@@ -49,45 +46,9 @@ _SECRETS_INSIDE = re.compile(
 )
 
 
-class Logger:
-    """Says what happens: an event, its level, and what belongs to it."""
-
-    def debug(self, event: str, **fields: Any) -> None:
-        _sink(logging.DEBUG, event, fields)
-
-    def info(self, event: str, **fields: Any) -> None:
-        _sink(logging.INFO, event, fields)
-
-    def warning(self, event: str, **fields: Any) -> None:
-        _sink(logging.WARNING, event, fields)
-
-    def error(self, event: str, **fields: Any) -> None:
-        _sink(logging.ERROR, event, fields)
-
-    def exception(self, event: str, **fields: Any) -> None:
-        """An error, with the traceback of the exception that is being handled."""
-        _sink(logging.ERROR, event, {"exc_info": True, **fields})
-
-    def log(self, level: int, event: str, **fields: Any) -> None:
-        _sink(level, event, fields)
-
-
-_logger = Logger()
-
-
-def logger() -> Logger:
-    """Return the logger. It may be kept: where its lines go is looked up for each."""
-    return _logger
-
-
-@contextmanager
-def bind(**fields: Any) -> Iterator[None]:
-    """`with bind(trace_id=…):` puts the keywords on every line that is logged inside, by this task."""
-    token = _bound.set({**(_bound.get() or {}), **fields})
-    try:
-        yield
-    finally:
-        _bound.reset(token)
+def logger() -> FilteringBoundLogger:
+    """Return the logger."""
+    return cast(FilteringBoundLogger, structlog.get_logger())
 
 
 def nobodys_task(work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
@@ -116,55 +77,38 @@ class Ration:
         return True
 
 
-def sink() -> Sink:
-    """Return what takes what is logged."""
-    return _sink
-
-
-def write_to(sink: Sink) -> None:
-    """Have `sink` take what is logged from now on, by everybody."""
-    global _sink
-    _sink = sink
-
-
 def start(level: str = "info", form: str = "text", *, stream: TextIO | None = None, **always: str) -> None:
     """Have log lines of `level` and above written to `stream` (stderr), each with `always`."""
     number = logging.getLevelNamesMapping()[level.upper()]
-    write_to(_lines(number, _json_line if form == "json" else _text_line, stream, always))
+
+    def add_always(_: Any, __: str, fields: Fields) -> Fields:
+        return {**always, **fields}
+
+    def add_request(_: Any, __: str, fields: Fields) -> Fields:
+        if served := request_id.get():
+            fields["request_id"] = served
+        return fields
+
+    chain: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        add_request,
+        add_always,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        structlog.processors.format_exc_info,
+        _hide_secrets,
+        _json_line if form == "json" else _text_line,
+    ]
+    structlog.configure(
+        processors=chain,
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.WriteLoggerFactory(stream or sys.stderr),
+        cache_logger_on_first_use=False,
+    )
     root = logging.getLogger()
     root.handlers = [_Bridge()]
     # Libraries chatter at info.
     root.setLevel(max(number, logging.WARNING) if number > logging.DEBUG else logging.INFO)
-
-
-def _lines(least: int, render: Callable[[Fields], str], stream: TextIO | None, always: Mapping[str, str]) -> Sink:
-    def write(level: int, event: str, given: Fields) -> None:
-        if level < least:
-            return
-        fields = {**always, **(_bound.get() or {}), **given}
-        if served := request_id.get():
-            fields["request_id"] = served
-        trace = _trace(fields.pop("exc_info", None))
-        now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-        fields |= {"event": event, "level": logging.getLevelName(level).lower(), "time": now}
-        if trace:
-            fields["exception"] = trace
-        _hide_secrets(fields)
-        to = stream or sys.stderr
-        to.write(render(fields) + "\n")  # in one piece: threads log, too
-        to.flush()
-
-    return write
-
-
-def _trace(exc_info: Any) -> str:
-    """The traceback that `exc_info` asks for, as the standard library takes it: an exception, what `sys.exc_info`
-    returned, or True for the one that is being handled."""
-    if isinstance(exc_info, BaseException):
-        error: BaseException | None = exc_info
-    else:
-        error = exc_info[1] if isinstance(exc_info, tuple) else sys.exc_info()[1] if exc_info else None
-    return "".join(traceback.format_exception(error)).rstrip("\n") if error is not None else ""
 
 
 class _Bridge(logging.Handler):
@@ -187,19 +131,20 @@ def hide_secrets(text: str) -> str:
     return _SECRETS_INSIDE.sub(hidden, text)
 
 
-def _hide_secrets(fields: Fields) -> None:
+def _hide_secrets(_: Any, __: str, fields: Fields) -> Fields:
     for name, value in fields.items():
         if _SECRET_NAME.search(name) and name not in _HARMLESS_NAMES:
             fields[name] = "***"
         elif not isinstance(value, (int, float, bool, type(None))):
             fields[name] = hide_secrets(value if isinstance(value, str) else str(value))
+    return fields
 
 
-def _json_line(fields: Fields) -> str:
+def _json_line(_: Any, __: str, fields: Fields) -> str:
     return json.dumps(fields)  # pure ASCII: what a client sent may not even be UTF-8
 
 
-def _text_line(fields: Fields) -> str:
+def _text_line(_: Any, __: str, fields: Fields) -> str:
     time, level, event = (str(fields.pop(name, "")) for name in ("time", "level", "event"))
     trace = fields.pop("exception", "")
     parts = [
@@ -221,6 +166,3 @@ def _quoted(value: Any) -> str:
     if text and text.isprintable() and not re.search(r'[\s"=]', text):
         return text
     return '"' + _one_line(text.replace("\\", r"\\").replace('"', r"\"")) + '"'
-
-
-_sink = _lines(logging.INFO, _text_line, None, {})

@@ -11,11 +11,12 @@ import asyncio
 import random
 from collections.abc import Callable, Iterator, Sequence
 
+import structlog
+
 from dchat_server import wire
 from dchat_server.cursor import Cursor
 from dchat_server.errors import ChatError
 from dchat_server.hub import Hub
-from dchat_server.logs import logger
 from dchat_server.model import Event
 from dchat_server.ports import Batch, Feed, FeedDown, Lost, Overtaken, RoomLog
 
@@ -25,7 +26,7 @@ ALIVE_S = 5.0
 SLICE_BYTES = 128 * 1024
 """What is published before the loop may send it: a burst must not look like a slow reader to the write buffers."""
 
-log = logger()
+log = structlog.get_logger("dchat.pump")
 
 
 class Pump:

@@ -7,11 +7,12 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+import structlog
+
 from dchat_server.errors import ChatError
-from dchat_server.logs import logger
 from dchat_server.ports_cluster import Board, Leadership, Term
 
-log = logger()
+log = structlog.get_logger("dchat.reaper")
 
 REPORT_S = 1.0
 REAP_S = 5.0

@@ -25,11 +25,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import structlog
+
 from dchat_server.errors import ChatError
-from dchat_server.logs import logger
 from dchat_server.ports_cluster import Board, Leadership, Term
 
-log = logger()
+log = structlog.get_logger("dchat.rebalance")
 
 PATIENCE_S = 30.0
 ROUND = 1 / 3

@@ -22,14 +22,15 @@ from contextlib import asynccontextmanager
 from itertools import islice
 from typing import Any, Protocol
 
+import structlog
+
 from dchat_server.errors import ArchiveUnavailable, BackendUnavailable, ChatError
-from dchat_server.logs import logger
 from dchat_server.model import is_name
 from dchat_server.ports_archive import Archive, Entry, Mark, UserRecord
 from dchat_server.ports_cluster import Term
 from dchat_server.ports_hot import HotLog, Restorer
 
-log = logger()
+log = structlog.get_logger("dchat.restore")
 
 FIRST = "!first"
 """Under this name the archive keeps the choice of the first administrator: account `state` (claimed or settled) and

@@ -22,11 +22,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+import structlog
+
 from dchat_server.archived import Hole, roster_at
 from dchat_server.chunk import BadChunk, decode
 from dchat_server.compactor_run import chunks_of
 from dchat_server.errors import ArchiveUnavailable, BackendUnavailable
-from dchat_server.logs import logger
 from dchat_server.ports_archive import MAX_DROPS, MAX_ROSTER_PARTS, Archive, Chunk, Conflict, RoomChange, RoomRecord
 from dchat_server.ports_cluster import Term
 from dchat_server.ports_hot import HotLog
@@ -44,7 +45,7 @@ _TIMES = 3
 PAUSE_S = 20.0
 """Between two walks through all rooms, and between two looks at a clock that is not to be trusted."""
 
-log = logger()
+log = structlog.get_logger("dchat.retention")
 
 
 class Cut(NamedTuple):

@@ -17,9 +17,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import structlog
+
 from dchat_server import chunk as chunks
 from dchat_server.errors import ArchiveUnavailable, ChatError
-from dchat_server.logs import logger
 from dchat_server.model import Draft, Event, Message, Sent
 from dchat_server.ports import Amendment, Archived, Edge, Place, RoomLog, Trimmed
 from dchat_server.ports_archive import Archive, Chunk
@@ -30,7 +31,7 @@ AT_ONCE = 8
 MOST_TURNS = 8
 """How often the log may lose its beginning to retention while somebody reads there."""
 
-log = logger()
+log = structlog.get_logger("dchat.timeline")
 
 
 class Timeline:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator
 
 import pytest
 
-from dchat_server import logs
 from tests.harness import processes
 
 
@@ -22,7 +22,7 @@ def _logging_as_before() -> Iterator[None]:
     """Undo what `dchat_server.logs.start` set up, which holds for the whole process."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    sink = logs.sink()
     yield
     root.handlers[:], root.level = handlers, level
-    logs.write_to(sink)
+    if "structlog" in sys.modules:
+        sys.modules["structlog"].reset_defaults()

@@ -11,11 +11,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import structlog
+
 from dchat_server.errors import ArchiveUnavailable, BackendUnavailable, ClusterMismatch
-from dchat_server.logs import logger
 from dchat_server.ports_archive import Archive
 
-log = logger()
+log = structlog.get_logger("dchat.archive")
 
 AGAIN_S = 5.0
 _SHUT = "This worker's archive is not the one that belongs with its message log; its operator has to look."

@@ -18,11 +18,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import structlog
+
 from dchat_server.adapters.terms import LeaseTerm, Terms
-from dchat_server.logs import logger
 from dchat_server.ports_cluster import Leader, Member
 
-log = logger()
+log = structlog.get_logger("dchat.leadership")
 
 TRY_S = 1.0
 """How often those who wait try the lock, and the holder looks at it."""

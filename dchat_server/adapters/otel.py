@@ -16,6 +16,7 @@ import random
 import threading
 from collections.abc import Mapping, Sequence
 
+import structlog
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -26,7 +27,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from dchat_server import __version__
-from dchat_server.logs import Ration, logger
+from dchat_server.logs import Ration
 from dchat_server.tracing import MOST_A_SECOND, Span
 
 SHARE = 0.01
@@ -36,7 +37,7 @@ MOST_LINKS = 8
 STOP_S = 1.0
 """How long an end may wait for a collector."""
 
-log = logger()
+log = structlog.get_logger("dchat.traces")
 
 _ROOT = Context()
 

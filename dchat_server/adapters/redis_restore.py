@@ -12,13 +12,14 @@ import time
 from collections.abc import Iterable, Sequence
 from functools import partial
 
+import structlog
+
 from dchat_server import chunk, wire
 from dchat_server.adapters.redis_nodes import RedisNodes
 from dchat_server.adapters.redis_room_log import CLIENT_KEY_S
 from dchat_server.adapters.redis_wire import Value
 from dchat_server.archived import Hole, roster_at
 from dchat_server.errors import ArchiveUnavailable, BackendUnavailable
-from dchat_server.logs import logger
 from dchat_server.model import Event
 from dchat_server.ports_archive import Archive, Conflict, RoomRecord
 from dchat_server.publish import fingerprint
@@ -33,7 +34,7 @@ ANY = "*"
 _PIECE = 500
 _TIMES = 4
 
-log = logger()
+log = structlog.get_logger("dchat.restore")
 
 
 class RedisRestorer:

@@ -31,16 +31,16 @@ from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
 
+import structlog
 from kazoo.exceptions import NoNodeError  # type: ignore[import-untyped]
 
 from dchat_server.adapters.terms import Terms, clock
 from dchat_server.adapters.zookeeper_client import Access, Session, ZooKeeperTrouble
 from dchat_server.adapters.zookeeper_election import Election
 from dchat_server.adapters.zookeeper_members import Membership, by_name
-from dchat_server.logs import logger
 from dchat_server.ports_cluster import Leader, Member
 
-log = logger()
+log = structlog.get_logger("dchat.zookeeper")
 
 SLOWEST_RETRY_S = 5.0
 CLOSE_S = 5.0

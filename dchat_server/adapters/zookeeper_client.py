@@ -26,6 +26,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import structlog
 from kazoo.client import KazooClient  # type: ignore[import-untyped]
 from kazoo.exceptions import KazooException, NodeExistsError, NoNodeError  # type: ignore[import-untyped]
 from kazoo.handlers.threading import KazooTimeoutError  # type: ignore[import-untyped]
@@ -34,9 +35,8 @@ from kazoo.retry import KazooRetry  # type: ignore[import-untyped]
 from kazoo.security import CREATOR_ALL_ACL, OPEN_ACL_UNSAFE  # type: ignore[import-untyped]
 
 from dchat_server.adapters.call_thread import CallThread
-from dchat_server.logs import logger
 
-log = logger()
+log = structlog.get_logger("dchat.zookeeper")
 
 SAY_S = 1.5
 """How long a connection may take before it is worth a log line."""

@@ -6,18 +6,18 @@ import asyncio
 import random
 from contextlib import suppress
 
+import structlog
 from kazoo.exceptions import NoNodeError  # type: ignore[import-untyped]
 
 from dchat_server.adapters.terms import LeaseTerm, Terms, clock
 from dchat_server.adapters.zookeeper_client import Session, ZooKeeperTrouble
 from dchat_server.adapters.zookeeper_members import waker, within
-from dchat_server.logs import logger
 from dchat_server.ports_cluster import Leader
 
 GENERATION_BITS = 56
 """A czxid has fewer, unless an ensemble elects leaders of its own 16 million times."""
 
-log = logger()
+log = structlog.get_logger("dchat.zookeeper")
 
 LOOK_S = 2.0
 """How often those who do not lead look who does."""

@@ -9,13 +9,13 @@ import random
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+import structlog
 from kazoo.exceptions import NodeExistsError, NoNodeError  # type: ignore[import-untyped]
 
 from dchat_server.adapters.zookeeper_client import Session, Watch
-from dchat_server.logs import logger
 from dchat_server.ports_cluster import Member
 
-log = logger()
+log = structlog.get_logger("dchat.zookeeper")
 
 TELL_S = 10.0
 """How often the number of streams is told, if it has changed, and those of the others are asked for."""

@@ -9,6 +9,7 @@ from hashlib import sha256
 from typing import Any
 
 import orjson
+import structlog
 from aiohttp import hdrs, web
 
 from dchat_server import wire
@@ -20,7 +21,6 @@ from dchat_server.http.messages import room_of
 from dchat_server.http.parts import ACCOUNTS, CLUSTER, DASHBOARDS, INSPECTOR
 from dchat_server.http.problems import problem_of
 from dchat_server.http.takeover import bound_kernel_buffers
-from dchat_server.logs import logger
 from dchat_server.principals import Principal
 
 VERIFY_S = 3600.0
@@ -33,7 +33,7 @@ MOST_SEEN = 100
 SEEN: web.AppKey[dict[str, tuple[Principal, float]]] = web.AppKey("seen", dict)
 """Administrators who looked at the cluster, by the digest of their token, and when."""
 
-log = logger()
+log = structlog.get_logger("dchat.http")
 
 
 async def administrator(request: web.Request, scope: str) -> Principal:

@@ -8,6 +8,7 @@ import time
 from contextlib import suppress
 
 import orjson
+import structlog
 from aiohttp import web
 
 from dchat_server import wire
@@ -27,7 +28,7 @@ from dchat_server.http.takeover import (
     take_over,
 )
 from dchat_server.http.worker import WORKER, Worker
-from dchat_server.logs import logger, request_id
+from dchat_server.logs import request_id
 from dchat_server.model import is_name, iso, parse_iso
 from dchat_server.stream import CLOSED, Stream
 
@@ -37,7 +38,7 @@ POLL_EVENTS = 500
 _SINCE = re.compile(r"([0-9]{1,6})([smhd])")
 _UNIT_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
-log = logger()
+log = structlog.get_logger("dchat.events")
 
 
 async def get_events(request: web.Request) -> web.StreamResponse:

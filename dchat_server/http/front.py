@@ -30,6 +30,7 @@ from time import monotonic
 from typing import Any
 
 import orjson
+import structlog
 from aiohttp import web
 from aiohttp.helpers import rfc822_formatted_time
 from aiohttp.web_protocol import RequestHandler
@@ -43,7 +44,7 @@ from dchat_server.http.parts import ACCOUNTS
 from dchat_server.http.problems import PROBLEM, note_refusal, problem_headers, problem_of
 from dchat_server.http.request_ids import new_id, sane, with_ids
 from dchat_server.http.worker import WORKER, Worker
-from dchat_server.logs import logger, request_id
+from dchat_server.logs import request_id
 from dchat_server.model import Draft, Sent
 
 MAX_BEHIND_BYTES = 64 * 1024
@@ -62,7 +63,7 @@ _ANSWER = b"HTTP/1.1 %d %b\r\nContent-Type: %b\r\nContent-Length: %d\r\nDate: %b
 _CLOSE = b"Connection: close\r\n"
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
-log = logger()
+log = structlog.get_logger("dchat.http")
 
 
 class Server(web.Server):

@@ -7,14 +7,15 @@ import math
 from collections.abc import Awaitable, Callable
 
 import orjson
+import structlog
 from aiohttp import web
 
 from dchat_server import wire
 from dchat_server.errors import ChatError
 from dchat_server.http.worker import WORKER, Worker
-from dchat_server.logs import logger, request_id
+from dchat_server.logs import request_id
 
-log = logger()
+log = structlog.get_logger("dchat.http")
 
 _OF_AIOHTTP = {
     400: "invalid_request",

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+import structlog
 
 from dchat_server.adapters import dynamodb_items as items
 from dchat_server.adapters.dynamodb_archive import DynamoDbArchive
@@ -21,7 +22,6 @@ from dchat_server.ports_archive import Chunk, Conflict, Fenced, Mark, RoomChange
 from tests.archive_places import SHARDS
 from tests.harness.dynamodb import Dynamo, Faults, MotoServer, dynamodb
 from tests.harness.processes import eventually
-from tests.logged import capture_logs
 
 FENCE = 10
 READ_S = 0.25
@@ -487,7 +487,7 @@ async def test_no_secret_reaches_the_log(dynamo: Dynamo, workers: Workers, monke
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAPLANTED")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "planted/secret")
     monkeypatch.setenv("AWS_SESSION_TOKEN", "planted-token")
-    with capture_logs() as lines:
+    with structlog.testing.capture_logs() as lines:
         for fault in ("down", "fail", "lose", "access"):
             archive = workers.one(wait_s=1)
             if fault == "down":

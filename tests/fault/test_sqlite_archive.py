@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+import structlog
 
 from dchat_server.adapters.sqlite_archive import FILE, SqliteArchive
 from dchat_server.errors import ArchiveUnavailable
 from dchat_server.ports_archive import Chunk, Fenced, RoomChange, RoomRecord
 from tests.harness.processes import Running, eventually, new_folder, plain_environment
-from tests.logged import capture_logs
 
 SHARDS = 4
 WRITER = """
@@ -163,7 +163,7 @@ async def test_a_leader_waits_for_another_process_that_writes_and_gives_up_in_ti
     other.execute("ROLLBACK")
     await waiting
     other.execute("BEGIN IMMEDIATE")
-    with capture_logs() as lines, pytest.raises(ArchiveUnavailable):
+    with structlog.testing.capture_logs() as lines, pytest.raises(ArchiveUnavailable):
         await archive.commit(1, RoomChange(RoomRecord("lobby", version=2, commit="b")))
     assert [(line["event"], line["error"]) for line in lines] == [("archive_write_failed", "database is locked")]
     other.close()
@@ -192,7 +192,7 @@ async def test_a_full_disk_refuses_what_does_not_fit_and_keeps_what_is_there(fol
                 await archive.commit(1, RoomChange(record, put=put))
                 version += 1
 
-        with capture_logs() as lines, pytest.raises(ArchiveUnavailable):
+        with structlog.testing.capture_logs() as lines, pytest.raises(ArchiveUnavailable):
             await fill()
         assert version > 10
         assert lines[0]["event"] == "archive_write_failed"
@@ -215,7 +215,7 @@ async def test_a_damaged_file_is_unavailable_and_says_so(folder: Path, archive: 
         file.seek(4096)
         file.write(os.urandom(size - 4096))
     damaged = SqliteArchive(folder / FILE, SHARDS)
-    with capture_logs() as lines:
+    with structlog.testing.capture_logs() as lines:
         with pytest.raises(ArchiveUnavailable):
             await damaged.start()
         with pytest.raises(ArchiveUnavailable):

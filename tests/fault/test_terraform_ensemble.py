@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from dchat_server.adapters.zookeeper_client import Access, Session, ZooKeeperTrouble
 from tests.harness.processes import Running, eventually, new_folder
 from tests.harness.zookeeper import CLASSES, java_binary
-from tests.logged import capture_logs
 
 TERRAFORM = Path(__file__).parents[2] / "terraform"
 FILES = TERRAFORM / "modules" / "ensemble" / "files"

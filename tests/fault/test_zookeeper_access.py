@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 from kazoo.client import KazooClient
 from kazoo.exceptions import NoAuthError
+from structlog.testing import capture_logs
 
 from dchat_server.adapters.zookeeper import ZooKeeperLeadership
 from dchat_server.adapters.zookeeper_client import Access
 from dchat_server.ports_cluster import Member
 from tests.harness.processes import eventually, free_port
 from tests.harness.zookeeper import Ensemble, ensemble, shared_ensemble
-from tests.logged import capture_logs
 
 SESSION_S = 2.0
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from kazoo.client import KazooClient
+from structlog.testing import capture_logs
 
 from dchat_server.adapters.zookeeper_client import Access
 from tests.harness.elected import Worker, Workers, some_workers
 from tests.harness.processes import eventually
 from tests.harness.wires import Wire, wire_to
 from tests.harness.zookeeper import Ensemble, shared_ensemble
-from tests.logged import capture_logs
 
 SESSION_S = 1.5
 

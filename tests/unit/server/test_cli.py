@@ -179,7 +179,7 @@ def test_a_worker_starts_without_parts_it_is_not_told_to_use_and_collects_garbag
     assert (enabled, frozen) == ("True", "True")
     assert {"aiohttp", "redis"} <= set(loaded)
     # (redis-py imports opentelemetry where it finds it.)
-    assert not {"boto3", "botocore", "kazoo", "rich", "click", "multiprocessing", "unittest"} & set(loaded)
+    assert not {"boto3", "botocore", "kazoo", "click", "multiprocessing", "unittest"} & set(loaded)
 
 
 def test_open_files_are_raised_as_far_as_they_may():

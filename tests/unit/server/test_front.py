@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator, Callable
 import orjson
 import pytest
 import pytest_asyncio
+import structlog
 import uvloop
 
 from dchat_server.errors import BackendUnavailable
 from dchat_server.http.front import MAX_BEHIND_BYTES, Connection
 from dchat_server.model import Draft, Sent
-from tests.logged import capture_logs
 from tests.one_worker import Here, one_worker
 
 HEAD = (
@@ -263,7 +263,7 @@ async def test_a_refusal_of_the_log_is_a_problem_and_the_connection_stays(
     def refuse(room: str, draft: object, told: object) -> None:
         asyncio.get_running_loop().call_soon(told, BackendUnavailable())  # type: ignore[arg-type]
 
-    with monkeypatch.context() as patch, capture_logs() as logged:
+    with monkeypatch.context() as patch, structlog.testing.capture_logs() as logged:
         patch.setattr(here.log, "post", refuse)
         wire.writer.write(post("lost?"))
         status, headers, body = await wire.answer()

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from dchat_server import leader as leader_module
 from dchat_server.adapters.terms import LeaseTerm, Terms
@@ -19,7 +20,6 @@ from dchat_server.ports_archive import Fenced
 from dchat_server.ports_cluster import Leader as WhoLeads
 from dchat_server.ports_cluster import Member, Term, TermOver
 from tests.harness.processes import eventually
-from tests.logged import capture_logs
 
 
 class HandLeadership:

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from structlog.testing import capture_logs
 
 from dchat_server.adapters.local_leadership import LocalLeadership
 from dchat_server.errors import ArchiveUnavailable
 from dchat_server.ports_cluster import Member, Term
 from tests.harness.processes import Running, eventually, plain_environment
-from tests.logged import capture_logs
 
 HOLDER = """
 import fcntl, os, sys, time

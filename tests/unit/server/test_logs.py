@@ -8,13 +8,14 @@ import json
 import logging
 
 import pytest
+import structlog
 
 from dchat_server import logs
 
 TOKEN = "dchat_7_" + "aB3-_xyz" * 5 + "abc"
 
 
-def lines(form: str, level: str = "info") -> tuple[io.StringIO, logs.Logger]:
+def lines(form: str, level: str = "info") -> tuple[io.StringIO, structlog.typing.FilteringBoundLogger]:
     stream = io.StringIO()
     logs.start(level, form, stream=stream, worker="w1")
     return stream, logs.logger()

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import pytest
 import pytest_asyncio
+import structlog
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
@@ -15,7 +16,6 @@ from dchat_server.errors import FAILURES, ChatError
 from dchat_server.http.problems import problem_of, problem_response, problems
 from dchat_server.http.worker import WORKER
 from dchat_server.logs import Ration, request_id
-from tests.logged import capture_logs
 
 Client = TestClient[Any, Any]
 
@@ -69,7 +69,7 @@ def test_retry_after_is_whole_seconds_and_never_too_few(seconds: float, header: 
 
 
 async def test_our_own_mistake_tells_nothing_and_is_logged(client: Client, worker: SimpleNamespace) -> None:
-    with capture_logs() as logged:
+    with structlog.testing.capture_logs() as logged:
         response = await client.get("/crash")
     assert response.status == 500
     text = await response.text()
@@ -115,7 +115,7 @@ async def test_refusals_of_the_servers_own_are_logged_but_not_all_of_an_outage(
 ) -> None:
     now = [7.0]
     worker.told_refusals = Ration(2, clock=lambda: now[0])
-    with capture_logs() as logged:
+    with structlog.testing.capture_logs() as logged:
         await client.get("/fail/room_not_found")
         for _ in range(5):
             await client.get("/fail/backend_unavailable")

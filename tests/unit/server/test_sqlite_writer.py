@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+import structlog
 
 from dchat_server.adapters import sqlite_writer
 from dchat_server.adapters.sqlite_writer import SqliteWriter
 from dchat_server.errors import ArchiveUnavailable
-from tests.logged import capture_logs
 
 Work = Callable[[sqlite3.Connection], object]
 
@@ -161,7 +161,7 @@ async def test_what_is_queued_at_the_end_is_still_written(place: Place) -> None:
 
 async def test_a_file_that_cannot_be_opened_is_unavailable_until_it_can(place: Place) -> None:
     place.broken = "unable to open database file"
-    with capture_logs() as lines:
+    with structlog.testing.capture_logs() as lines:
         for number in (1, 2, 3):
             with pytest.raises(ArchiveUnavailable):
                 await place.writer.run(place.insert(number))
