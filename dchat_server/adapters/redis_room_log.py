@@ -122,18 +122,32 @@ class RedisRoomLog:
 
     async def read(self, room: str, after: int, limit: int) -> list[Event]:
         after = max(after, 0)
-        shard, prefix = self._keys.shard(room), self._keys.room(room)
-        ask = ("HMGET", prefix + ":meta", "epochs", "head")
-        raw_epochs, raw_head = await self._nodes.run(shard, *ask)
-        if raw_head is None and await self._missing.rooms((room,)):
-            raw_epochs, raw_head = await self._nodes.run(shard, *ask)
-        start = f"{epoch_of(parse_epochs(raw_epochs), after + 1)}-{after + 1}"
-        rows = await self._nodes.run(shard, "XRANGE", prefix + ":log", start, "+", "COUNT", limit)
+        shard = self._keys.shard(room)
+        # Which epoch the first event is of only the room knows; nearly always it is the one that holds now, so the rows
+        # are asked for along with it.
+        guess = self._nodes.state(shard).epoch
+        (epochs, head), rows = await self._facts_and_rows(room, guess, after + 1, limit)
+        if head is None and await self._missing.rooms((room,)):
+            (epochs, head), rows = await self._facts_and_rows(room, guess, after + 1, limit)
+        if (epoch := epoch_of(parse_epochs(epochs), after + 1)) != guess:
+            (_, head), rows = await self._facts_and_rows(room, epoch, after + 1, limit)
         events = [decode_log_entry(room, row) for row in rows]
         # A stream says nothing about what was trimmed: seqs are dense, so arithmetic does.
-        if events[0].seq != after + 1 if events else after < int(raw_head or 0):
+        if events[0].seq != after + 1 if events else after < int(head or 0):
             raise Trimmed
         return events
+
+    async def _facts_and_rows(self, room: str, epoch: int, first: int, limit: int) -> tuple[list[Any], list[Any]]:
+        """The room's epochs and its head, and up to `limit` entries from `epoch`-`first` on. One round trip."""
+        prefix = self._keys.room(room)
+        facts, rows = await self._nodes.pipe(
+            self._keys.shard(room),
+            [
+                ("HMGET", prefix + ":meta", "epochs", "head"),
+                ("XRANGE", prefix + ":log", f"{epoch}-{first}", "+", "COUNT", limit),
+            ],
+        )
+        return facts, rows
 
     async def read_back(self, room: str, before: int | None, limit: int) -> list[Event]:
         shard, prefix = self._keys.shard(room), self._keys.room(room)
