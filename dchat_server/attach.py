@@ -6,6 +6,7 @@ import asyncio
 import heapq
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any, Protocol
 
 from dchat_server import wire
@@ -145,8 +146,8 @@ class Opener:
     def _told(self, shard: int, events: Sequence[Event], reached: list[Position]) -> None:
         """Note what is about to be told: where that leads, and for the hub how far each room was seen, should it be
         lost later."""
-        for event in events:
-            self._hub.saw(event.room, event.seq)
+        for room, seq in {event.room: event.seq for event in events}.items():  # the last one of each
+            self._hub.saw(room, seq)
         reached[shard] = Position(events[-1].epoch, events[-1].offset)
 
     async def _from_logs(
@@ -156,20 +157,25 @@ class Opener:
         READ_BYTES in all. Before the first page, `given_up` gets a gap for each room whose retention took events from
         among them."""
         sizes = dict.fromkeys(rooms, max(20, PAGE // len(rooms)))
-        heads: list[tuple[int, str, int]] = []
+        heads: list[tuple[int, str]] = []
+        """Of each room that has more: the offset of its next event."""
         pages: dict[str, list[Event]] = {}
+        """What was read of each room and lies up to `end`, the last one first."""
         ahead: dict[str, asyncio.Task[list[Event]]] = {}
 
         async def fetch(room: str, after_seq: int) -> None:
             page = await (ahead.pop(room, None) or self._log.read(room, after_seq, sizes[room]))
-            pages[room] = page[::-1]
-            if not page or not _within(page[0], end):
+            all_wanted = bool(page) and _within(page[-1], end)
+            if not all_wanted:
+                page = list(takewhile(lambda event: _within(event, end), page))
+            if not page:
                 return
-            heapq.heappush(heads, (page[0].offset, room, page[0].seq))
+            pages[room] = page[::-1]
+            heapq.heappush(heads, (page[0].offset, room))
             # As many as fit by what those were like, so that few reads do and none is large.
             size = sum(len(event.body) + 200 for event in page)
             sizes[room] = max(20, min(READ, READ_BYTES // 2 * len(page) // size) // len(rooms))
-            if _within(page[-1], end):
+            if all_wanted:
                 ahead[room] = asyncio.create_task(self._log.read(room, page[-1].seq, sizes[room]))
 
         async def begin(room: str) -> None:
@@ -185,15 +191,15 @@ class Opener:
             out: list[Event] = []
             out_bytes = 0
             while heads:
-                _, room, _ = heapq.heappop(heads)
-                event = pages[room].pop()
+                _, room = heads[0]
+                page = pages[room]
+                event = page.pop()
                 out.append(event)
                 out_bytes += len(event.body)
-                if pages[room]:
-                    following = pages[room][-1]
-                    if _within(following, end):
-                        heapq.heappush(heads, (following.offset, room, following.seq))
+                if page:
+                    heapq.heapreplace(heads, (page[-1].offset, room))
                 else:
+                    heapq.heappop(heads)
                     await fetch(room, event.seq)
                 if len(out) >= PAGE or out_bytes >= PAGE_BYTES:
                     yield out

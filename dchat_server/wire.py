@@ -26,7 +26,7 @@ class Frame(NamedTuple):
 
 
 def frame(kind: str, data: bytes) -> Frame:
-    return Frame(data, b"event: " + kind.encode() + b"\ndata: " + data + b"\n")
+    return Frame(data, b"event: %b\ndata: %b\n" % (kind.encode(), data))
 
 
 def control_frame(kind: str, **fields: Any) -> Frame:
@@ -36,12 +36,10 @@ def control_frame(kind: str, **fields: Any) -> Frame:
 
 def event_data(event: Event) -> bytes:
     """The JSON of a durable event. `event.body` is spliced in as it was stored."""
-    own_id = f'"id":"{event.room}:{event.seq}",' if event.type == "message" else ""
-    head = (
-        f'{{"type":"{event.type}","room":"{event.room}","seq":{event.seq},"epoch":{event.epoch},'
-        f'{own_id}"ts":"{iso(event.ts)}",'
-    )
-    return head.encode() + event.body
+    room, epoch, seq, kind, ts, body, _, _ = event  # once: reading a named tuple's fields one by one takes longer
+    own_id = f'"id":"{room}:{seq}",' if kind == "message" else ""
+    head = f'{{"type":"{kind}","room":"{room}","seq":{seq},"epoch":{epoch},{own_id}"ts":"{iso(ts)}",'
+    return head.encode() + body
 
 
 def event_frame(event: Event) -> Frame:
