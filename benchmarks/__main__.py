@@ -7,38 +7,34 @@ could be measured, 2 the command was wrong.
 from __future__ import annotations
 
 import argparse
-import os
-import resource
 import sys
-import time
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import big_room, machine
+from benchmarks.growth import command as growth
 from benchmarks.load import Generator, WrongResult
 from benchmarks.measure import SMALL, Figure, Sizes, merge
 from benchmarks.peers import PEERS, Peer, socketio
 from benchmarks.peers.peer import program
 from benchmarks.people import Refused
-from benchmarks.report import Report, wrapped, write_docs
+from benchmarks.report import Report, say, wrapped, write_docs
 from benchmarks.setting import NoServer, Setting
 from benchmarks.suite import SUITE, Bench, run
 
-CALM_CORES = 0.2
-"""What others may use without being worth a word."""
+APART = {"big-room": big_room.main, "growth": growth.main}
+"""Commands of their own, which take minutes: not of those that run when nothing is named."""
 
 
 def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
-    if words[:1] == ["big-room"]:
-        _raise_open_files()
-        return big_room.main(words[1:])
+    machine.raise_open_files()
+    if words[:1] and words[0] in APART:
+        return APART[words[0]](words[1:])
     opt = _options(words)
     names = opt.names or list(SUITE)
-    _raise_open_files()
-    before, others = machine.load(), _Others()
+    before, others = machine.load(), machine.Others()
     try:
         with Setting() as setting:
             generator = Generator(setting.folder, c=not opt.python_generator)
@@ -47,10 +43,10 @@ def main(argv: list[str] | None = None) -> int:
             for number in range(opt.rounds):
                 figures: list[Figure] = []
                 for name in names:
-                    _say(f"{name} … " if opt.rounds == 1 else f"{name} ({number + 1} of {opt.rounds}) … ")
+                    say(f"{name} … " if opt.rounds == 1 else f"{name} ({number + 1} of {opt.rounds}) … ")
                     figures += run(name, bench)
                 rounds.append(figures)
-            _say("")
+            say("")
             about = machine.describe(setting.binary.name)
             peers = {peer.name: bench.absent.get(peer.name) or peer.version() for peer in bench.peers}
     except (NoServer, WrongResult, Refused) as error:
@@ -74,8 +70,8 @@ def main(argv: list[str] | None = None) -> int:
         for each in report.figures:  # goals are for the whole amount of work
             each.goal = None
     print(*filter(None, [report.table(), report.side_by_side(), wrapped(report.circumstances())]), sep="\n\n")
-    if busy > CALM_CORES:
-        print("\nThe machine was not calm: rates are lower than it could do, CPU and tail latency higher.")
+    if busy > machine.CALM_CORES:
+        print(f"\n{machine.NOT_CALM}")
     if opt.json:
         opt.json.write_text(report.json(), "utf-8")
     if opt.write_docs or not (opt.names or opt.small or opt.no_docs or opt.no_peers):
@@ -88,7 +84,7 @@ def _peers(opt: argparse.Namespace) -> Sequence[Peer]:
     if opt.no_peers:
         return ()
     if not opt.small and program("npm") and not socketio.installed():
-        _say("fetching socket.io from npm … ")
+        say("fetching socket.io from npm … ")
         try:
             socketio.install()
         except NoServer as error:
@@ -99,7 +95,10 @@ def _peers(opt: argparse.Namespace) -> Sequence[Peer]:
 def _options(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"which; all without: {', '.join(SUITE)}. Apart from them: big-room"
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"which; all without: {', '.join(SUITE)}. Apart from them: {', '.join(APART)}",
     )
     parser.add_argument(
         "--small", action="store_true", help="do little, to see that it works; its figures mean nothing"
@@ -118,43 +117,6 @@ def _options(argv: list[str]) -> argparse.Namespace:
     if opt.rounds < 1:
         parser.error("--rounds must be 1 or more")
     return opt
-
-
-class _Others:
-    """What the machine's other programs use while we measure."""
-
-    def __init__(self) -> None:
-        self._begun, self._busy, self._ours = time.monotonic(), _busy_s(), _ours_s()
-
-    def cores(self) -> float:
-        """Cores, on average since this was made. Call it when the children of the run have ended."""
-        theirs = (_busy_s() - self._busy) - (_ours_s() - self._ours)
-        return max(0.0, theirs / (time.monotonic() - self._begun))
-
-
-def _busy_s() -> float:
-    """CPU seconds all programs of the machine have used, interrupts included."""
-    with suppress(OSError):
-        user, nice, system, _, _, irq, soft, *_ = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:])
-        return float(user + nice + system + irq + soft) / os.sysconf("SC_CLK_TCK")
-    return 0.0
-
-
-def _ours_s() -> float:
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(each.ru_utime + each.ru_stime for each in used)
-
-
-def _raise_open_files() -> None:
-    """The worker and the generator inherit it: each stream is a file to both."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _say(text: str) -> None:
-    """Where it is, on a terminal."""
-    if sys.stderr.isatty():
-        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

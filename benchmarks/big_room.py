@@ -21,7 +21,7 @@ from benchmarks.chatter import LINES, Chatter
 from benchmarks.history import PAGE, check_text_page, quantile
 from benchmarks.load import WrongResult
 from benchmarks.people import Connection, Person, Refused
-from benchmarks.report import wrapped
+from benchmarks.report import say, wrapped
 from benchmarks.setting import SETTINGS, NoServer, Process, free_port
 
 ROOM = "big"
@@ -119,10 +119,10 @@ class _BigRoom:
         begun, total = time.perf_counter(), len(self._texts)
         for at in range(0, total, _STEP):
             person.fill(ROOM, self._texts[at : at + _STEP])
-            self._say(f"{min(at + _STEP, total):,} of {total:,} messages sent")
+            say(f"{min(at + _STEP, total):,} of {total:,} messages sent")
         seconds = time.perf_counter() - begun
         self._note("sent", f"in {seconds:.1f} s, {total / seconds:,.0f}/s over one connection, in batches of 500")
-        self._say(f"{total:,} messages sent")
+        say(f"{total:,} messages sent")
 
     def _archive(self, person: Person) -> None:
         """Wait until the leader is through."""
@@ -130,7 +130,7 @@ class _BigRoom:
         while True:
             found = person.ask("GET", f"/v1/cluster/rooms/{ROOM}")["room"]
             archived = (found["archive"] or {}).get("watermark", 0)
-            self._say(f"{archived:,} of {found['head']:,} events archived")
+            say(f"{archived:,} of {found['head']:,} events archived")
             if archived == found["head"]:
                 break
             if time.perf_counter() - begun > LONGEST_S:
@@ -173,8 +173,4 @@ class _BigRoom:
 
     def _note(self, what: str, text: str) -> None:
         self._lines.append(f"{what:<46} {text}")
-        self._say(f"{what}: {text}")
-
-    def _say(self, text: str) -> None:
-        if sys.stderr.isatty():
-            print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+        say(f"{what}: {text}")

@@ -17,7 +17,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 SOURCES = {
-    "generator": ("generator", "options", "connections", "checks", "http", "lines", "socketio", "proc"),
+    "generator": ("generator", "options", "connections", "checks", "http", "lines", "rooms", "socketio", "proc"),
     "bare": ("bare",),
 }
 """Program → its files in `c/`."""
@@ -40,6 +40,8 @@ class Server:
     tokens: Sequence[str] = ()
     listen: str = "/v1/events?rooms={room}"
     send: str = "/v1/rooms/{room}/messages"
+    listen_ports: Sequence[int] = ()
+    """Where streams are opened, in turn, if not at `port`."""
     answers: bool = True
     """Sends are answered."""
     share: float = 1
@@ -85,6 +87,19 @@ class Load:
         return " + ".join(f"{name} {used * 1e6 / unit:.1f}" for name, used in self.cpu_s.items())
 
 
+@dataclass(frozen=True)
+class Rooms:
+    """Many rooms for one load: `name`-0, `name`-1, … Each begins with the same seq. Messages go over all of them in
+    turn, and a stream listens to `watched` of them that no other listens to.
+
+    They belong to the server's tokens in turn, and only the generator in C knows what to do with them.
+    """
+
+    name: str
+    many: int
+    watched: int = 1
+
+
 class Generator:
     """The load generator for one run; its figures name it."""
 
@@ -111,7 +126,7 @@ class Generator:
         self,
         server: Server,
         *,
-        room: str = "",
+        room: str | Rooms = "",
         first: int = 1,
         streams: int = 0,
         senders: int = 0,
@@ -128,7 +143,15 @@ class Generator:
         opening and the first send the server has `settle_ms` to come to rest. When nothing comes for `stall_s`, what
         is missing is lost. Raises WrongResult.
         """
-        words = ["-P", server.port, "-d", server.dialect, "-R", room, "-f", first, "-c", streams, "-k", senders]
+        words: list[object] = []
+        if isinstance(room, Rooms):
+            words += ["-M", room.many, "-W", room.watched, "-R", room.name]
+            room = "*"  # the generator fills it in
+        else:
+            words += ["-R", room]
+        if server.listen_ports:
+            words += ["-L", ",".join(map(str, server.listen_ports))]
+        words += ["-P", server.port, "-d", server.dialect, "-f", first, "-c", streams, "-k", senders]
         words += [
             "-n",
             messages,

@@ -5,12 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import resource
 import subprocess
+import time
 from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 
 PACKAGES = ("aiohttp", "uvloop", "hiredis", "redis", "orjson")
+CALM_CORES = 0.2
+"""What others may use without being worth a word."""
+NOT_CALM = "The machine was not calm: rates are lower than it could do, CPU and tail latency higher."
 
 
 def cpu_s(pid: int) -> float:
@@ -62,6 +67,24 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
+class Others:
+    """What the machine's other programs use while we measure."""
+
+    def __init__(self) -> None:
+        self._begun, self._busy, self._ours = time.monotonic(), _busy_s(), _ours_s()
+
+    def cores(self) -> float:
+        """Cores, on average since this was made. Call it when the children of the run have ended."""
+        theirs = (_busy_s() - self._busy) - (_ours_s() - self._ours)
+        return max(0.0, theirs / (time.monotonic() - self._begun))
+
+
+def raise_open_files() -> None:
+    """The worker and the generator inherit it: each stream is a file to both."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def describe(redis: str) -> dict[str, str]:
     """Hardware and versions, for the record. `redis` names the Redis that is measured."""
     return {
@@ -73,6 +96,19 @@ def describe(redis: str) -> dict[str, str]:
         "packages": ", ".join(_versions(PACKAGES)),
         "commit": _commit(),
     }
+
+
+def _busy_s() -> float:
+    """CPU seconds all programs of the machine have used, interrupts included."""
+    with contextlib.suppress(OSError):
+        user, nice, system, _, _, irq, soft, *_ = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:])
+        return float(user + nice + system + irq + soft) / os.sysconf("SC_CLK_TCK")
+    return 0.0
+
+
+def _ours_s() -> float:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
 
 
 def _cpu_model() -> str:

@@ -1,7 +1,7 @@
-"""The picture of a run, as SVG: `docs/images/performance.svg`. Three charts, a line for each server.
+"""The pictures of a run, as SVG: charts side by side, with a line for each server, or for each of its parts.
 
-It is drawn by hand here, as three charts need no library. Its colours follow the reader's dark or light desktop; lines
-also differ in their marks, for those who do not see colours apart.
+They are drawn by hand here, as some charts need no library. Their colours follow the reader's dark or light desktop;
+lines also differ in their marks, for those who do not see colours apart.
 """
 
 from __future__ import annotations
@@ -9,15 +9,13 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 
 from benchmarks.measure import Point
 
-WIDTH, HEIGHT = 1140, 480
-LEFT, TOP, CHART_WIDTH, CHART_HEIGHT, GAP = 66, 106, 288, 270, 92
-SERVERS = ("D-Chat", "Nchan", "socket.io", "ngIRCd", "NATS", "bare loop")
-"""In the order of the legend; each has its colour and its mark."""
+WIDTH, LEFT, TOP, BOTTOM = 1140, 66, 106, 104
+CHART_WIDTH, CHART_HEIGHT, GAP, ROW_GAP, A_ROW = 288, 270, 92, 110, 3
 MARKS = (
     "M-4.5 0A4.5 4.5 0 1 1 4.5 0A4.5 4.5 0 1 1-4.5 0Z",
     "M-4-4H4V4H-4Z",
@@ -25,12 +23,13 @@ MARKS = (
     "M0-5.4 5.4 0 0 5.4-5.4 0Z",
     "M0 5.2 4.8-3.6H-4.8Z",
     "M-5-1.4H-1.4V-5H1.4V-1.4H5V1.4H1.4V5H-1.4V1.4H-5Z",
+    "M-5.4-1.8H5.4V1.8H-5.4Z",
 )
 STYLE = """
 svg{--paper:#fff;--ink:#1b2030;--soft:#5a6275;--grid:#e3e7f0;
---s0:#2f52e0;--s1:#b3261e;--s2:#8a4fc4;--s3:#a06000;--s4:#00766c;--s5:#6b7280}
+--s0:#2f52e0;--s1:#b3261e;--s2:#8a4fc4;--s3:#a06000;--s4:#00766c;--s5:#6b7280;--s6:#9a3f7a}
 @media (prefers-color-scheme:dark){svg{--paper:#12151d;--ink:#eef1f8;--soft:#a6aec2;--grid:#2b3140;
---s0:#8aa4ff;--s1:#ff8a80;--s2:#cfa5ff;--s3:#f5b83d;--s4:#4fd1c5;--s5:#9aa3b5}}
+--s0:#8aa4ff;--s1:#ff8a80;--s2:#cfa5ff;--s3:#f5b83d;--s4:#4fd1c5;--s5:#9aa3b5;--s6:#f0a3d0}}
 text{fill:var(--ink);font-size:12.5px}
 .soft{fill:var(--soft);font-size:11.5px}
 .head{font-size:14px;font-weight:600}
@@ -49,8 +48,11 @@ class Chart:
     x: str
     y: str
     names: tuple[str, ...] = ()
+    even: str = ""
+    """Axes that are not logarithmic: "x", "y" (from 0) or "xy"."""
 
 
+SERVERS = ("D-Chat", "Nchan", "socket.io", "ngIRCd", "NATS", "bare loop")
 CHARTS = (
     Chart("CPU a delivery", "CPU a delivery, 64 sends in flight", "streams in the room", "µs, less is better"),
     Chart("deliveries", "deliveries a second, 1,000 streams", "sends in flight", "deliveries/s, more is better"),
@@ -64,14 +66,33 @@ CHARTS = (
 )
 
 
-class Axis:
-    """Where values lie, logarithmically: from `low` to `high`, which are `begin` and `end` in pixels."""
+@dataclass(frozen=True)
+class Picture:
+    """Charts, the lines they may have, in the order of the legend, and what it all shows, in words."""
 
-    def __init__(self, low: float, high: float, begin: float, end: float) -> None:
-        self.low, self.high, self.begin, self.end = low, max(high, low * 1.1), begin, end
+    title: str
+    shows: str
+    lines: tuple[str, ...]
+    """Each has its colour and its mark; the first is drawn thick and above the others."""
+    charts: tuple[Chart, ...] = field(repr=False)
+
+
+SIDE_BY_SIDE = Picture(
+    "D-Chat side by side with its peers", "CPU a delivery, deliveries a second and latency", SERVERS, CHARTS
+)
+
+
+class Axis:
+    """Where values lie, logarithmically or evenly: from `low` to `high`, which are `begin` and `end` in pixels."""
+
+    def __init__(self, low: float, high: float, begin: float, end: float, *, even: bool = False) -> None:
+        self.low, self.high, self.begin, self.end, self.even = low, max(high, low * 1.1), begin, end, even
 
     def at(self, value: float) -> float:
-        part = math.log(max(value, self.low) / self.low) / math.log(self.high / self.low)
+        if self.even:
+            part = (value - self.low) / (self.high - self.low)
+        else:
+            part = math.log(max(value, self.low) / self.low) / math.log(self.high / self.low)
         return round(self.begin + part * (self.end - self.begin), 1)
 
 
@@ -82,46 +103,55 @@ def decades(values: Iterable[float]) -> list[float]:
     return [10.0**power for power in range(low, max(math.ceil(max(logs)), low + 1) + 1)]
 
 
-def draw(points: Sequence[Point], about: str) -> str:
+def steps(values: Iterable[float]) -> list[float]:
+    """0 and up to six more, evenly, around all values: by 1, 2 or 5, or ten times as much, and so on."""
+    most = max([*values, 1e-3])
+    step = 10.0 ** math.floor(math.log10(most / 5))
+    step *= next(times for times in (1, 2, 5, 10) if step * times * 6 >= most)
+    return [round(number * step, 9) for number in range(math.ceil(most / step) + 1)]
+
+
+def draw(points: Sequence[Point], about: str, picture: Picture = SIDE_BY_SIDE) -> str:
     """The charts of these points; those of the same place are shown as their median. `about`: date and machine."""
-    who = [server for server in SERVERS if any(point.who == server for point in points)]
-    words = f"CPU a delivery, deliveries a second and latency of {', '.join(who)}. {about}"
+    who = [line for line in picture.lines if any(point.who == line for point in points)]
+    rows = math.ceil(len(picture.charts) / A_ROW)
+    height = TOP + rows * CHART_HEIGHT + (rows - 1) * ROW_GAP + BOTTOM
+    words = f"{picture.shows} of {', '.join(who)}. {about}"
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="t d" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" aria-labelledby="t d" '
         "font-family=\"ui-sans-serif,system-ui,'Segoe UI',sans-serif\">",
-        f'<title id="t">D-Chat side by side with its peers</title><desc id="d">{escape(words)}</desc>',
+        f'<title id="t">{escape(picture.title)}</title><desc id="d">{escape(words)}</desc>',
         f"<style>{STYLE}</style>",
-        f'<rect width="{WIDTH}" height="{HEIGHT}" rx="14" fill="var(--paper)"/>',
-        *_legend(who),
+        f'<rect width="{WIDTH}" height="{height}" rx="14" fill="var(--paper)"/>',
+        *_legend(picture, who),
     ]
-    for number, chart in enumerate(CHARTS):
-        parts += _chart(
-            chart, [point for point in points if point.chart == chart.of], LEFT + number * (CHART_WIDTH + GAP)
-        )
-    parts.append(_text(LEFT - 40, HEIGHT - 16, about, "soft"))
+    for number, chart in enumerate(picture.charts):
+        row, column = divmod(number, A_ROW)
+        left, top = LEFT + column * (CHART_WIDTH + GAP), TOP + row * (CHART_HEIGHT + ROW_GAP)
+        parts += _chart(picture, chart, [point for point in points if point.chart == chart.of], left, top)
+    parts.append(_text(LEFT - 40, height - 16, about, "soft"))
     return "\n".join([*parts, "</svg>", ""])
 
 
-def _legend(who: Iterable[str]) -> list[str]:
+def _legend(picture: Picture, who: Iterable[str]) -> list[str]:
     parts, x = [], LEFT - 34.0
-    for server in who:
-        number = SERVERS.index(server)
-        parts += [_mark(number, x, 30), _text(x + 12, 34.5, server)]
-        x += 44 + 7.2 * len(server)
+    for line in who:
+        parts += [_mark(picture.lines.index(line), x, 30), _text(x + 12, 34.5, line)]
+        x += 44 + 7.2 * len(line)
     return parts
 
 
-def _chart(chart: Chart, points: Sequence[Point], left: float) -> list[str]:
-    bottom = TOP + CHART_HEIGHT
+def _chart(picture: Picture, chart: Chart, points: Sequence[Point], left: float, top: float) -> list[str]:
+    bottom = top + CHART_HEIGHT
     parts = [
-        _text(left - 40, TOP - 36, chart.title, "head"),
-        _text(left - 40, TOP - 18, chart.y, "soft"),
+        _text(left - 40, top - 36, chart.title, "head"),
+        _text(left - 40, top - 18, chart.y, "soft"),
         _text(left + CHART_WIDTH / 2, bottom + 40, chart.x, "soft", "middle"),
     ]
     if not points:
-        return [*parts, _text(left, TOP + 30, "not measured", "soft")]
-    ticks = decades(point.y for point in points)
-    heights = Axis(ticks[0], ticks[-1], bottom, TOP)
+        return [*parts, _text(left, top + 30, "not measured", "soft")]
+    ticks = (steps if "y" in chart.even else decades)(point.y for point in points)
+    heights = Axis(ticks[0], ticks[-1], bottom, top, even="y" in chart.even)
     for tick in ticks:
         y = heights.at(tick)
         parts.append(f'<path class="grid" d="M{left} {y}h{CHART_WIDTH}"/>')
@@ -129,9 +159,9 @@ def _chart(chart: Chart, points: Sequence[Point], left: float) -> list[str]:
     places = _places(chart, points, left)
     for x, place in places.items():
         parts.append(_text(place, bottom + 20, x if isinstance(x, str) else _short(x), "soft", "middle"))
-    for server in reversed(SERVERS):  # ours last: above the others
-        values = _values(points, server)
-        parts += _line(SERVERS.index(server), [(places[x], heights.at(values[x])) for x in places if x in values])
+    for number, line in reversed(list(enumerate(picture.lines))):  # the first one last: above the others
+        values = _values(points, line)
+        parts += _line(number, [(places[x], heights.at(values[x])) for x in places if x in values])
     return parts
 
 
@@ -141,15 +171,15 @@ def _places(chart: Chart, points: Iterable[Point], left: float) -> dict[float | 
         step = CHART_WIDTH / len(chart.names)
         return {name: left + step * (at + 0.5) for at, name in enumerate(chart.names)}
     values = sorted({float(point.x) for point in points})
-    axis = Axis(values[0], values[-1], left, left + CHART_WIDTH)
+    axis = Axis(values[0], values[-1], left, left + CHART_WIDTH, even="x" in chart.even)
     return {value: axis.at(value) for value in values}
 
 
-def _values(points: Iterable[Point], server: str) -> dict[float | str, float]:
-    """A server's `y` by its `x`: the median, where several rounds were measured."""
+def _values(points: Iterable[Point], line: str) -> dict[float | str, float]:
+    """A line's `y` by its `x`: the median, where several rounds were measured."""
     found: dict[float | str, list[float]] = {}
     for point in points:
-        if point.who == server:
+        if point.who == line:
             found.setdefault(point.x, []).append(point.y)
     return {x: statistics.median(values) for x, values in found.items()}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import textwrap
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -130,16 +131,20 @@ class Report:
             lines += [f"![{ALT}]({PICTURE})", ""]
         rows = self.comparison()
         if rows:
-            lines += [_row(rows[0]), _row(["---", "---", *["---:"] * (len(rows[0]) - 2)]), *map(_row, rows[1:]), ""]
+            lines += [row(rows[0]), row(["---", "---", *["---:"] * (len(rows[0]) - 2)]), *map(row, rows[1:]), ""]
             lines += [*(f"- {line}" for line in self.about_peers()), ""]
-        lines += ["| what | median | smallest to largest | goal | | |", "| --- | ---: | --- | --- | --- | --- |"]
+        lines += [row(["what", "median", "smallest to largest", "goal", "", ""])]
+        lines += [row(["---", "---:", "---", "---", "---", "---"])]
         for each in self.ours:
-            value = f"{number(each.value)} {each.unit}"
-            lines.append(_row([each.what, value, each.spread, str(each.goal or ""), each.verdict, each.note]))
+            lines.append(row([each.what, worth(each), each.spread, str(each.goal or ""), each.verdict, each.note]))
         return "\n".join([*lines, "", ""])
 
 
-def _row(cells: Sequence[str]) -> str:
+def worth(each: Figure) -> str:
+    return f"{number(each.value)} {each.unit}"
+
+
+def row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
@@ -148,16 +153,26 @@ def write_docs(report: Report, file: Path = DOCS) -> None:
 
     Raises ValueError when the marks are not there.
     """
-    text = file.read_text("utf-8")
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{file} has no place for figures: {BEGIN} … {END}")
-    file.write_text(f"{before}{begin}\n{report.chapter()}{end}{after}", "utf-8")
+    write_between(file, BEGIN, END, report.chapter())
     file.with_suffix(".json").write_text(report.json(), "utf-8")
     if report.points:
         (file.parent / PICTURE).parent.mkdir(exist_ok=True)
         (file.parent / PICTURE).write_text(report.picture(), "utf-8")
+
+
+def write_between(file: Path, begin: str, end: str, chapter: str) -> None:
+    """Put a chapter between two marks of a document, instead of what is there. Raises ValueError without the marks."""
+    before, begun, rest = file.read_text("utf-8").partition(begin)
+    _, ended, after = rest.partition(end)
+    if not begun or not ended:
+        raise ValueError(f"{file} has no place for figures: {begin} … {end}")
+    file.write_text(f"{before}{begin}\n{chapter}{end}{after}", "utf-8")
+
+
+def say(text: str) -> None:
+    """Where a run is, on a terminal."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
 def wrapped(lines: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""What a run measures: a Redis and a worker of its own, and the peers beside them. All end with the run."""
+"""What a run measures: servers of its own, and the peers beside them. All end with the run."""
 
 from __future__ import annotations
 
@@ -121,8 +121,8 @@ class Process:
             self._child.wait()
 
 
-class Setting:
-    """A folder, a Redis and a worker, for as long as the `with` block runs."""
+class Site:
+    """A folder in which servers are started, for as long as the `with` block runs; all of them end with it."""
 
     def __init__(self) -> None:
         binary = next(find_binaries(), None)
@@ -131,13 +131,6 @@ class Setting:
         self.binary: RedisBinary = binary
         self.folder = Path(tempfile.mkdtemp(prefix="dchat-bench-"))
         self._processes: list[Process] = []
-        try:
-            self.redis = self.start_redis()
-            self.worker = self.start_worker()
-            self.person = Person(self.worker.port)
-        except BaseException:
-            self.close()
-            raise
 
     def __enter__(self) -> Self:
         return self
@@ -146,16 +139,6 @@ class Setting:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    @property
-    def server(self) -> Server:
-        """D-Chat, as the load generator knows it."""
-        return Server("D-Chat", self.worker.port, self.pids, tokens=[self.person.token])
-
-    @property
-    def pids(self) -> dict[str, int]:
-        """The processes whose CPU a message costs."""
-        return {"worker": self.worker.pid, "Redis": self.redis.pid}
 
     def close(self) -> None:
         for process in reversed(self._processes):
@@ -166,18 +149,17 @@ class Setting:
         """An empty one, in the run's."""
         return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder))
 
-    def start_redis(self) -> Process:
-        """A Redis that is empty."""
+    def start_redis(self, *options: str) -> Process:
+        """A Redis that is empty, in a folder of its own."""
         port = free_port()
-        words = [self.binary.path, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
-        redis = self._start("redis", [*words, "--save", "", "--appendonly", "no"], port)
+        words = [self.binary.path, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(self.new_folder("redis"))]
+        redis = self._start("redis", [*words, "--save", "", "--appendonly", "no", *options], port)
         redis.wait_listening()
         return redis
 
-    def start_worker(self, *, redis: Process | None = None, wait: bool = True, **env: str) -> Process:
-        """Another worker on the same Redis and the same archive; or on another Redis, with settings of its own."""
-        settings = {"DCHAT_REDIS_URL": f"redis://127.0.0.1:{(redis or self.redis).port}"}
-        settings |= {"DCHAT_DATA_DIR": str(self.folder / "data"), **env}
+    def start_on(self, redis_url: str, data: Path, *, wait: bool = True, **env: str) -> Process:
+        """A worker on that Redis, with its archive in that folder."""
+        settings = {"DCHAT_REDIS_URL": redis_url, "DCHAT_DATA_DIR": str(data), **env}
         worker = self._start("worker", [sys.executable, "-m", "dchat_server"], free_port(), **settings)
         if wait:
             worker.until(worker.is_ready)
@@ -201,3 +183,32 @@ class Setting:
         process = Process(name, command, self.folder, port, last=last, **SETTINGS, DCHAT_PORT=str(port), **env)
         self._processes.append(process)
         return process
+
+
+class Setting(Site):
+    """A Redis, a worker on it, and somebody who is signed in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        try:
+            self.redis = self.start_redis()
+            self.worker = self.start_worker()
+            self.person = Person(self.worker.port)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def server(self) -> Server:
+        """D-Chat, as the load generator knows it."""
+        return Server("D-Chat", self.worker.port, self.pids, tokens=[self.person.token])
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """The processes whose CPU a message costs."""
+        return {"worker": self.worker.pid, "Redis": self.redis.pid}
+
+    def start_worker(self, *, redis: Process | None = None, wait: bool = True, **env: str) -> Process:
+        """Another worker on the same Redis and the same archive; or on another Redis, with settings of its own."""
+        data = Path(env.pop("DCHAT_DATA_DIR", self.folder / "data"))
+        return self.start_on(f"redis://127.0.0.1:{(redis or self.redis).port}", data, wait=wait, **env)

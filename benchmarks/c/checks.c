@@ -5,7 +5,7 @@
  * Each stream's deliveries are numbered: by the `seq` that D-Chat gives them, which must come without hole or repeat, or
  * by counting them where the server gives none. A number must stand for the same message on all streams, and in the end
  * each message must have had one number, the one that its sender was told. So every stream got every message, once,
- * and all in the same order.
+ * and all in the same order. With many rooms (rooms.c) the same holds for each of them and the stream it has.
  */
 #include "generator.h"
 #include <stdio.h>
@@ -25,12 +25,15 @@ static struct message {
     struct connection *sender;
     int seen; /* some stream got it */
 } *message;
-static long *message_at; /* by seq - first: message + 1, as the first stream to get it saw it */
+static long *message_at; /* by place (rooms.c): message + 1, as the first stream to get it saw it */
+static long *next;       /* the seq that must come now: by stream, with many rooms by room */
 
 void prepare_checks(void) {
     message = room_for(opt.messages, sizeof *message);
     message_at = room_for(opt.messages, sizeof *message_at);
-    long most = opt.messages * (opt.streams ? opt.streams : 1);
+    long most = opt.messages * (opt.streams ? opt.streams : 1), orders = opt.many ? opt.many : opt.streams;
+    next = room_for(orders, sizeof *next);
+    for (long i = 0; i < orders; i++) next[i] = opt.first;
     latency = room_for(most < MOST_LATENCIES ? most : MOST_LATENCIES, sizeof *latency);
 }
 
@@ -54,22 +57,23 @@ void answered(struct connection *c, int taken, long seq, const char *said, uint6
     is_ready(c);
 }
 
-static void check_order(struct connection *c, long number, long seq) {
-    if (seq != c->next) count.out_of_order++;
-    c->next = seq + 1;
-    if (seq < opt.first || seq >= opt.first + opt.messages) {
+static void check_order(long room, long *next, long number, long seq) {
+    if (seq != *next) count.out_of_order++;
+    *next = seq + 1;
+    long place = place_of(room, seq);
+    if (place < 0) {
         count.wrong++;
         return;
     }
-    long *known = &message_at[seq - opt.first];
+    long *known = &message_at[place];
     if (!*known) *known = number + 1;
     else if (*known == number + 1) return;
     else if (opt.dialect->tells_seq) count.wrong++;
     else count.out_of_order++;
 }
 
-/* A stream got what is between `text` and `end`. `seq` is what the server says, if it says any. */
-void delivered(struct connection *c, const char *text, const char *end, long seq, uint64_t at) {
+/* A stream got what is between `text` and `end` in a room. `seq` is what the server says, if it says any. */
+void delivered(struct connection *c, long room, const char *text, const char *end, long seq, uint64_t at) {
     const char *mark = memchr(text, '#', end - text);
     long number = mark && end - mark > 11 && mark[11] == '#' ? strtol(mark + 1, 0, 10) : -1;
     count.delivered++;
@@ -78,8 +82,13 @@ void delivered(struct connection *c, const char *text, const char *end, long seq
         if (!count.wrong++) fprintf(stderr, "no message of ours: %.*s\n", (int)(end - text), text);
         return;
     }
+    if (!listens(c, room) || room_of(number) != room) {
+        count.wrong++;
+        return;
+    }
     struct message *m = &message[number];
-    check_order(c, number, opt.dialect->tells_seq ? seq : c->next);
+    long *now = &next[opt.many ? room : c->number];
+    check_order(room, now, number, opt.dialect->tells_seq ? seq : *now);
     if (latencies < MOST_LATENCIES) {
         uint64_t us = (at - m->due_at) / 1000;
         latency[latencies++] = us > UINT32_MAX ? UINT32_MAX : us;
@@ -94,9 +103,10 @@ long wrong_in_the_end(void) {
     if (!opt.dialect->tells_seq && !opt.streams) return 0; /* there is nothing to compare */
     char *known = room_for(opt.messages, 1);
     for (long i = 0; i < opt.messages; i++) {
-        long at = opt.dialect->tells_seq ? message[i].seq - opt.first : message_at[i] - 1;
+        long at = opt.dialect->tells_seq ? place_of(room_of(i), message[i].seq) : message_at[i] - 1;
+        int heard = opt.streams && (!opt.many || room_of(i) < (long)opt.streams * opt.watched);
         if (at < 0 || at >= opt.messages || known[at]++) faults++;
-        else if (opt.dialect->tells_seq && opt.streams && message_at[at] != i + 1) faults++;
+        else if (opt.dialect->tells_seq && heard && message_at[at] != i + 1) faults++;
     }
     free(known);
     return faults;

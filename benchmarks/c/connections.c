@@ -55,11 +55,12 @@ void is_ready(struct connection *c) {
 }
 
 void open_connection(struct connection *c, int number, enum kind kind) {
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(opt.port)};
+    int elsewhere = kind == STREAM && opt.listen_port_count;
+    int port = elsewhere ? opt.listen_ports[number % opt.listen_port_count] : opt.port;
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
     int one = 1;
     c->kind = kind;
     c->number = number;
-    c->next = opt.first;
     c->fd = socket(AF_INET, SOCK_STREAM, 0);
     if (c->fd < 0) die("socket: %s", strerror(errno));
     if (number / STREAMS_AN_ADDRESS) { /* one address has too few ports */
@@ -73,7 +74,7 @@ void open_connection(struct connection *c, int number, enum kind kind) {
     fcntl(c->fd, F_SETFL, O_NONBLOCK);
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
     epoll_ctl(poller, EPOLL_CTL_ADD, c->fd, &event);
-    char greeting[4096];
+    char greeting[2 * MOST_PATH];
     int size = opt.dialect->greet(c, greeting);
     say(c, greeting, size);
     if (!size) is_ready(c);

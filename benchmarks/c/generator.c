@@ -88,7 +88,7 @@ static void send_all(void) {
         epoll_ctl(poller, EPOLL_CTL_ADD, timer, &event);
     }
     uint64_t start = now(), interval = opt.rate > 0 ? 1e9 / opt.rate : 0;
-    long expected = opt.messages * opt.streams;
+    long expected = deliveries_due();
     int starved = 0;
     progress = start;
     while (count.acked + count.refused < opt.messages || count.delivered < expected) {
@@ -148,6 +148,7 @@ int main(int argc, char **argv) {
         die("%d streams need more open files than the %ld allowed here", opt.streams, (long)files.rlim_cur);
     if (!opt.dialect->answers && opt.messages && !opt.streams) die("without a stream nothing tells that a send arrived");
     all = room_for(opt.streams + opt.senders, sizeof *all);
+    prepare_rooms();
     prepare_connections();
     prepare_checks();
 
@@ -172,7 +173,7 @@ int main(int argc, char **argv) {
     /* Whatever comes beyond what was expected shows itself now. */
     if (opt.messages && opt.streams) turn_for(100000000);
 
-    long expected = opt.messages * opt.streams, wrong = count.wrong + wrong_in_the_end();
+    long expected = deliveries_due(), wrong = count.wrong + wrong_in_the_end();
     long faults = wrong + count.out_of_order + count.interrupted + count.closed + count.refused +
                   (count.delivered != expected) + (count.acked != opt.messages);
     printf("{\"generator\":\"c\",\"streams\":%ld,\"sent\":%ld,\"acked\":%ld,\"refused\":%ld,\"delivered\":%ld,"

@@ -3,6 +3,7 @@
  *     generator.c   the phases of a run, and its result        options.c   what the run is to be
  *     connections.c sockets
  *     checks.c      what is counted, and whether it is right
+ *     rooms.c       which room a message goes to, and who listens to it
  *     http.c  lines.c  socketio.c     the dialects: how each server is spoken to
  *     proc.c        CPU and memory of processes
  */
@@ -13,7 +14,9 @@
 #include <string.h>
 
 #define BUFFER (1 << 18) /* bytes of what is read or written at once */
-#define MOST_PIDS 16
+#define MOST_PIDS 64
+#define MOST_PORTS 64
+#define MOST_PATH 4096 /* bytes, with the names of a stream's rooms */
 
 enum kind { STREAM, SENDER };
 enum state { OPENING, GREETED, READY, BUSY }; /* GREETED: it is connected, and not yet there for messages */
@@ -22,7 +25,6 @@ struct connection {
     int fd, number; /* its number among those of its kind */
     enum kind kind;
     enum state state;
-    long next;    /* stream: the seq that must come now */
     long message; /* sender: the message under way */
     char *kept;   /* the beginning of what has not come to its end yet */
     int kept_size, kept_room;
@@ -43,12 +45,14 @@ struct dialect {
     int (*send)(struct connection *c, const char *text, int size, char *out);
 };
 
-extern const struct dialect dchat, plain, sse, socketio, nats, irc;
+extern const struct dialect dchat, create, plain, sse, socketio, nats, irc;
 
 struct options {
     const struct dialect *dialect;
     const char *path, *post, *room, *tokens;
-    int port, streams, senders, bytes, window, idle_s, stall_s, settle_ms;
+    int port, listen_ports[MOST_PORTS], listen_port_count; /* streams go to these in turn, or to `port` */
+    int many, watched; /* rooms, when they are not one; and how many of them a stream listens to */
+    int streams, senders, bytes, window, idle_s, stall_s, settle_ms;
     long messages, first;
     double rate;
     int pids[MOST_PIDS], pid_count;
@@ -91,9 +95,17 @@ extern uint64_t last_delivery;
 void prepare_checks(void);
 void sends(struct connection *c, long message, uint64_t due);
 void answered(struct connection *c, int taken, long seq, const char *said, uint64_t at);
-void delivered(struct connection *c, const char *text, const char *end, long seq, uint64_t at);
+void delivered(struct connection *c, long room, const char *text, const char *end, long seq, uint64_t at);
 long wrong_in_the_end(void);
 uint32_t *answer_times(void); /* us, by message */
+
+/* rooms.c */
+void prepare_rooms(void);
+long room_of(long message);
+long deliveries_due(void);
+long place_of(long room, long seq);
+int listens(const struct connection *c, long room);
+const char *put_path(const struct connection *c, const char *template, char *out);
 
 /* proc.c */
 double cpu_s(int pid);

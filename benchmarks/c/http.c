@@ -10,19 +10,26 @@
 
 static int greet(struct connection *c, char *out) {
     if (c->kind == SENDER) return 0;
-    return snprintf(out, 4096,
+    char path[MOST_PATH];
+    return snprintf(out, 2 * MOST_PATH,
                     "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\nAuthorization: Bearer %s\r\n\r\n",
-                    opt.path, bearer(c));
+                    put_path(c, opt.path, path), bearer(c));
+}
+
+/* A POST of an object with one member, `value`. */
+static int post_member(struct connection *c, const char *name, const char *value, int size, char *out) {
+    char path[MOST_PATH];
+    int head = snprintf(out, 2 * MOST_PATH,
+                        "POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+                        "Authorization: Bearer %s\r\nContent-Length: %d\r\n\r\n{\"%s\":\"",
+                        put_path(c, opt.post, path), bearer(c), size + (int)strlen(name) + 7, name);
+    memcpy(out + head, value, size);
+    memcpy(out + head + size, "\"}", 2);
+    return head + size + 2;
 }
 
 static int post(struct connection *c, const char *text, int size, char *out) {
-    int head = snprintf(out, 4096,
-                        "POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-                        "Authorization: Bearer %s\r\nContent-Length: %d\r\n\r\n{\"text\":\"",
-                        opt.post, bearer(c), size + 11);
-    memcpy(out + head, text, size);
-    memcpy(out + head + size, "\"}", 2);
-    return head + size + 2;
+    return post_member(c, "text", text, size, out);
 }
 
 /* The answer to a POST. `taken` is how an answer begins whose message was taken. */
@@ -47,7 +54,8 @@ static void dchat_line(struct connection *c, char *line, char *end, uint64_t at)
     static char prefix[160];
     static int prefix_size;
     if (!prefix_size)
-        prefix_size = snprintf(prefix, sizeof prefix, "data: {\"type\":\"message\",\"room\":\"%s\",\"seq\":", opt.room);
+        prefix_size = snprintf(prefix, sizeof prefix, "data: {\"type\":\"message\",\"room\":\"%s%s", opt.room,
+                               opt.many ? "-" : "");
     if (c->state == OPENING) {
         check_head(line, end);
         if (!begins(line, end, "event:")) return;
@@ -55,9 +63,11 @@ static void dchat_line(struct connection *c, char *line, char *end, uint64_t at)
     }
     if (begins(line, end, "data: ")) {
         if (end - line > prefix_size && !memcmp(line, prefix, prefix_size)) {
-            char *after;
-            long seq = strtol(line + prefix_size, &after, 10);
-            delivered(c, after, end, seq, at);
+            char *after = line + prefix_size;
+            long room = opt.many ? strtol(after, &after, 10) : 0;
+            if (!begins(after, end, "\",\"seq\":")) room = -1;
+            long seq = strtol(after + (room < 0 ? 0 : 8), &after, 10);
+            delivered(c, room, after, end, seq, at);
         } else if (begins(line, end, "data: {\"type\":\"message\"")) count.wrong++; /* of another room */
     } else if (begins(line, end, "event: ")) {
         static const char *bad[] = {"gap", "reconnect", "degraded", "auth_expired"};
@@ -74,6 +84,16 @@ const struct dialect dchat = {
     .name = "dchat", .tells_seq = 1, .answers = 1, .greet = greet, .take = dchat_take, .send = post,
 };
 
+/* Rooms are created: message i is the i-th room that a run with as many rooms would send to. */
+static int post_room(struct connection *c, const char *text, int size, char *out) {
+    char name[MOST_PATH];
+    (void)text, (void)size;
+    put_path(c, "*", name);
+    return post_member(c, "room", name, strlen(name), out);
+}
+
+const struct dialect create = {.name = "create", .answers = 1, .greet = greet, .take = dchat_take, .send = post_room};
+
 /* A POST that is answered, and nothing else. */
 const struct dialect plain = {.name = "plain", .answers = 1, .greet = greet, .take = dchat_take, .send = post};
 
@@ -81,7 +101,7 @@ const struct dialect plain = {.name = "plain", .answers = 1, .greet = greet, .ta
 
 static void sse_line(struct connection *c, char *line, char *end, uint64_t at) {
     if (c->state == OPENING) check_head(line, end);
-    if (begins(line, end, "data: ")) delivered(c, line + 6, end, 0, at);
+    if (begins(line, end, "data: ")) delivered(c, 0, line + 6, end, 0, at);
     else if (c->state == OPENING && begins(line, end, ":")) is_ready(c);
 }
 

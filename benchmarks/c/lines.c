@@ -23,7 +23,7 @@ static int nats_send(struct connection *c, const char *text, int size, char *out
 }
 
 static void nats_line(struct connection *c, char *line, char *end, uint64_t at) {
-    if (*line == '#') delivered(c, line, end, 0, at);
+    if (*line == '#') delivered(c, 0, line, end, 0, at);
     else if (begins(line, end, "PING")) say(c, "PONG\r\n", 6);
     else if (begins(line, end, "PONG") && c->state == OPENING) is_ready(c);
     else if (begins(line, end, "-ERR") && !count.refused++)
@@ -66,7 +66,7 @@ static void irc_line(struct connection *c, char *line, char *end, uint64_t at) {
     if (!what++) return;
     if (begins(what, end, "PRIVMSG ")) {
         char *text = memchr(what, ':', end - what);
-        delivered(c, text ? text : end, end, 0, at);
+        delivered(c, 0, text ? text : end, end, 0, at);
     } else if (c->state == OPENING) {
         /* 366: the channel's names are told; 376 and 422: the greeting is over. */
         if (c->kind == STREAM ? begins(what, end, "366") : begins(what, end, "376") || begins(what, end, "422"))

@@ -7,10 +7,10 @@
 
 struct options opt = {
     .dialect = &dchat, .path = "/v1/events", .post = "/", .room = "", .port = 5000, .window = 64, .bytes = 200,
-    .stall_s = 15, .settle_ms = 300, .first = 1,
+    .stall_s = 15, .settle_ms = 300, .first = 1, .watched = 1,
 };
 
-static const struct dialect *dialects[] = {&dchat, &plain, &sse, &socketio, &nats, &irc};
+static const struct dialect *dialects[] = {&dchat, &create, &plain, &sse, &socketio, &nats, &irc};
 static char **token;
 static int tokens;
 
@@ -32,14 +32,26 @@ static void read_tokens(void) {
     if (file) fclose(file);
 }
 
+static int read_numbers(char *words, int *numbers, int most) {
+    int many = 0;
+    for (char *word = strtok(words, ","); word; word = strtok(0, ",")) {
+        if (many == most) die("more than %d numbers", most);
+        numbers[many++] = atoi(word);
+    }
+    return many;
+}
+
 void read_options(int argc, char **argv) {
     int letter;
-    while ((letter = getopt(argc, argv, "P:d:s:p:R:c:k:n:r:b:f:a:i:I:S:T:w:")) > 0) switch (letter) {
+    while ((letter = getopt(argc, argv, "P:L:d:s:p:R:M:W:c:k:n:r:b:f:a:i:I:S:T:w:")) > 0) switch (letter) {
         case 'P': opt.port = atoi(optarg); break;
+        case 'L': opt.listen_port_count = read_numbers(optarg, opt.listen_ports, MOST_PORTS); break;
         case 'd': opt.dialect = dialect_named(optarg); break;
         case 's': opt.path = optarg; break;
         case 'p': opt.post = optarg; break;
         case 'R': opt.room = optarg; break;
+        case 'M': opt.many = atoi(optarg); break;
+        case 'W': opt.watched = atoi(optarg); break;
         case 'c': opt.streams = atoi(optarg); break;
         case 'k': opt.senders = atoi(optarg); break;
         case 'n': opt.messages = atol(optarg); break;
@@ -51,16 +63,18 @@ void read_options(int argc, char **argv) {
         case 'S': opt.stall_s = atoi(optarg); break;
         case 'w': opt.settle_ms = atoi(optarg); break;
         case 'T': opt.tokens = optarg; break;
-        case 'i':
-            for (char *word = strtok(optarg, ","); word && opt.pid_count < MOST_PIDS; word = strtok(0, ","))
-                opt.pids[opt.pid_count++] = atoi(word);
-            break;
+        case 'i': opt.pid_count = read_numbers(optarg, opt.pids, MOST_PIDS); break;
         default: die("unknown option");
         }
     if (opt.bytes > BUFFER / 4) die("messages that long are not for this program");
+    if (opt.many && (long)opt.streams * opt.watched > opt.many) die("there are too few rooms for so many streams");
+    if (opt.many && (strlen(opt.room) + 12) * opt.watched > MOST_PATH / 2) die("a stream cannot listen to so many rooms");
     read_tokens();
 }
 
-/* The token of this connection; the file's in turn. */
-const char *bearer(const struct connection *c) { return tokens ? token[c->number % tokens] : "none"; }
+/* The token of this connection; the file's in turn. Where there are many rooms they belong to the tokens in turn. */
+const char *bearer(const struct connection *c) {
+    long number = opt.many && c->kind == SENDER ? room_of(c->message) : c->number;
+    return tokens ? token[number % tokens] : "none";
+}
 

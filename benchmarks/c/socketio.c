@@ -42,7 +42,7 @@ static int emit(struct connection *c, const char *text, int size, char *out) {
 }
 
 static void packet(struct connection *c, char *data, char *end, uint64_t at) {
-    if (begins(data, end, "42[")) delivered(c, data, end, 0, at);
+    if (begins(data, end, "42[")) delivered(c, 0, data, end, 0, at);
     else if (begins(data, end, "43")) {
         char *after;
         long message = strtol(data + 2, &after, 10);

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.growth.command import CURVES
+from benchmarks.growth.record import GROWTH
 from benchmarks.peers import PEERS
 from benchmarks.suite import SUITE
 from tests.harness.processes import until
@@ -91,10 +93,36 @@ def test_a_big_room_is_the_same_after_a_restart_however_small_it_is() -> None:
         assert part in done.stdout, part
 
 
+def test_all_curves_of_growth_run_small_and_find_nothing_wrong(tmp_path: Path) -> None:
+    file = tmp_path / "growth.json"
+    done = run("growth", "--small", "--json", file)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(file.read_text())
+    assert list(found) == list(CURVES)
+    whats = {figure["what"] for curve in found.values() for figure in curve["figures"]}
+    for part in ("streams in a room, paced", "8 rooms over 2", "a room: memory of Redis", "each other worker a send",
+                 "100 workers, 200 sends/s", "nobody says anything", "4 rooms: CPU to open a stream",
+                 "a cluster of 3 masters: CPU of Redis a send, the busiest"):  # fmt: skip
+        assert any(part in what for what in whats), part
+    assert all(what in done.stdout for what in whats)
+    points = [point for curve in found.values() for point in curve["points"]]
+    for chart in GROWTH.charts:
+        lines = {who for of, who, *_ in points if of == chart.of}
+        assert lines, chart.of
+        assert lines <= set(GROWTH.lines)
+
+
 def test_the_fan_out_also_runs_without_a_c_compiler(tmp_path: Path) -> None:
     done = run("fanout", "--small", "--python-generator")
     assert done.returncode == 0, done.stderr
     assert "no C compiler" in done.stdout
+
+
+def test_an_unknown_curve_is_told_with_those_there_are() -> None:
+    done = run("growth", "nonsense")
+    assert done.returncode == 2
+    assert all(name in done.stderr for name in CURVES)
+    assert all(f"\n| `growth {name}` |" in (ROOT / "benchmarks" / "README.md").read_text() for name in CURVES)
 
 
 def test_an_unknown_name_is_told_with_those_there_are() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks.load import Generator, Server, WrongResult
+from benchmarks.load import Generator, Rooms, Server, WrongResult
 from tests.harness.threaded import ThreadedServer
 
 MESSAGES, STREAMS = 6, 3
@@ -129,3 +129,70 @@ def test_answers_are_checked_also_when_nobody_listens(generator: Generator) -> N
 def test_a_room_that_does_not_begin_where_it_should_is_noticed(generator: Generator, server: Liar) -> None:
     with pytest.raises(WrongResult, match="out of order"):
         generator.run(server.address, room="room", first=5, streams=1, senders=1, messages=MESSAGES, stall_s=1)
+
+
+class Crossing(ThreadedServer):
+    """Chat in many rooms, each heard by who asked for it, with one thing done wrong at the third message of room 1."""
+
+    def __init__(self, wrong: str = "") -> None:
+        self.wrong = wrong
+        self.seqs: dict[str, int] = {}
+        self.heard: dict[str, asyncio.StreamWriter] = {}
+        super().__init__()
+
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            path = head.split()[1]
+            if head.startswith("GET"):
+                self.heard |= dict.fromkeys(path.partition("rooms=")[2].split(","), writer)
+                self.streams.append(writer)
+                writer.write(b"HTTP/1.1 200 OK\r\n\r\nevent: hello\ndata: {}\n\n")
+                await self.end.wait()
+                return
+            length = int(head.lower().split("content-length:")[1].split("\r\n")[0])
+            text = json.loads(await reader.readexactly(length))["text"]
+            seq = self._give(path.split("/")[3], text)
+            body = json.dumps({"message": {"seq": seq}}, separators=(",", ":"))
+            writer.write(f"HTTP/1.1 201 Created\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+
+    def _give(self, room: str, text: str) -> int:
+        seq = self.seqs[room] = self.seqs.get(room, 0) + 1
+        wrong = self.wrong if (room, seq) == ("many-1", 3) else ""
+        named = "many-2" if wrong == "name another room" else room
+        data = f'event: message\ndata: {{"type":"message","room":"{named}","seq":{seq},"text":"{text}"}}\n\n'.encode()
+        to = self.heard.get("many-4" if wrong == "tell another stream" else room)
+        if to is not None and wrong != "lose it":
+            to.write(data * (2 if wrong == "tell it twice" else 1))
+        return 2 if wrong == "answer with another seq" else seq
+
+
+only_c = pytest.mark.parametrize("generator", ["generator.c"], indirect=True)
+
+
+@only_c
+def test_many_rooms_are_each_checked_and_only_some_are_heard(generator: Generator) -> None:
+    server = Crossing()
+    try:
+        address = Server("crossing", server.port, {}, tokens=["a", "b"])
+        rooms = Rooms("many", 7, watched=3)
+        load = generator.run(address, room=rooms, streams=2, senders=3, messages=7 * 4)
+    finally:
+        server.stop()
+    assert server.seqs == {f"many-{number}": 4 for number in range(7)}
+    assert set(server.heard) == {f"many-{number}" for number in range(6)}
+    assert (load.sent, load.delivered) == (28, 24)
+
+
+@only_c
+@pytest.mark.parametrize(
+    "wrong", ["lose it", "tell it twice", "name another room", "tell another stream", "answer with another seq"]
+)
+def test_one_wrong_thing_in_one_of_many_rooms_does_not_pass(wrong: str, generator: Generator) -> None:
+    server = Crossing(wrong)
+    try:
+        address, rooms = Server("crossing", server.port, {}, tokens=["a"]), Rooms("many", 7, watched=3)
+        with pytest.raises(WrongResult):
+            generator.run(address, room=rooms, streams=2, senders=1, messages=28, stall_s=1)
+    finally:
+        server.stop()

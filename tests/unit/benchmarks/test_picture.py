@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 from benchmarks.measure import Figure, Point, at_least, at_most, figure, number, over
 from benchmarks.peers import PEERS
-from benchmarks.picture import SERVERS, decades, draw
+from benchmarks.picture import SERVERS, decades, draw, steps
 from benchmarks.report import BEGIN, END, Report, write_docs
 
 POINTS = [
@@ -57,6 +57,9 @@ def test_axes_go_around_all_values() -> None:
     assert decades([3, 40]) == [1, 10, 100]
     assert decades([1]) == [1, 10]
     assert decades([0])[0] > 0
+    assert steps([3, 37]) == [0, 10, 20, 30, 40]
+    assert steps([0.93]) == [0, 0.2, 0.4, 0.6, 0.8, 1]
+    assert steps([0])[0] == 0
 
 
 def test_every_peer_has_its_place_in_the_legend() -> None:
