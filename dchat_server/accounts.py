@@ -78,6 +78,8 @@ class Accounts:
         self.dead_among = signatures.dead_among
         self.peek = self._principals.peek
         """`peek(token)`: the Principal behind a token if it is fresh in memory, else None. No I/O."""
+        self.at = self._principals.at
+        """The same for a token's digest."""
         self.is_revoked = self._principals.is_revoked
         """`is_revoked(digest)`: ask after opening a stream, for a revocation that arrived meanwhile."""
         self.trust = self._principals.trust

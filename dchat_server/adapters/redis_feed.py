@@ -71,18 +71,19 @@ class RedisFeed:
 
     async def _take(self, shard: int, rows: list[Any]) -> list[Batch | Lost | Overtaken]:
         epoch, offset = self.positions[shard]
+        prefix = b"%d-" % epoch
         entries: list[Event | Control] = []
         for entry_id, row in rows:
-            text = entry_id.decode()
-            dash = text.index("-")
-            at = int(text[dash + 1 :])
-            if not text.startswith(f"{epoch}-"):
+            if entry_id.startswith(prefix):
+                at = int(entry_id[len(prefix) :])
+            else:
                 # Another epoch than the last entry's: make sure that nothing was lost in between before going on.
-                state, theirs = self._nodes.state(shard), int(text[:dash])
+                theirs, at = map(int, entry_id.split(b"-"))
+                state = self._nodes.state(shard)
                 if not state.kept(Position(epoch, offset)) or not state.knows(theirs):
                     changes = self._batch(shard, entries, Position(epoch, offset))
                     return changes + await self._reopen(shard)
-                epoch = theirs
+                epoch, prefix = theirs, b"%d-" % theirs
             if at != offset + 1:
                 changes = self._batch(shard, entries, Position(epoch, offset))
                 return changes + await self._reopen(shard, overtaken=True)

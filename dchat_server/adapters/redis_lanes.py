@@ -12,8 +12,9 @@ import asyncio
 import secrets
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import structlog
 from redis.exceptions import RedisError, ResponseError
 
 from dchat_server.adapters.redis_locator import Address
@@ -40,20 +41,30 @@ BATCH_KEY_S = 120
 
 Answer = tuple[bytes, int, int, int]
 """Status, seq, ts, epoch."""
+Told = Callable[[list[Answer] | BaseException], None]
+"""Who waits for the answers to messages; called once."""
+
+log = structlog.get_logger("dchat.lanes")
 
 
 class Call:
     """Messages that are sent together, and who waits for their answers."""
 
-    __slots__ = ("args", "deadline", "future", "shard")
+    __slots__ = ("args", "deadline", "done", "messages", "shard", "told")
 
-    def __init__(
-        self, shard: int, args: Sequence[Value], future: asyncio.Future[list[Answer]], deadline: float
-    ) -> None:
-        self.shard, self.args, self.future, self.deadline = shard, args, future, deadline
+    def __init__(self, shard: int, args: Sequence[Value], told: Told, deadline: float) -> None:
+        self.shard, self.args, self.told, self.deadline = shard, args, told, deadline
+        self.messages = len(args) // ARGUMENTS
+        self.done = False
 
-    def __len__(self) -> int:
-        return len(self.args) // ARGUMENTS
+    def settle(self, outcome: list[Answer] | BaseException) -> None:
+        """Tell who waits; the first time only."""
+        if not self.done:
+            self.done = True
+            try:
+                self.told(outcome)
+            except Exception:  # a fault of theirs: the others who share the call must hear of it, too
+                log.exception("answer_not_taken")
 
 
 class _Lane:
@@ -67,15 +78,15 @@ class _Lane:
 
     def put(self, call: Call) -> None:
         self.calls.append(call)
-        self.messages += len(call)
+        self.messages += call.messages
 
     def take(self) -> list[Call]:
         """What goes into the next pipeline."""
         taken: list[Call] = []
         size = 0
-        while self.calls and (not taken or size + len(self.calls[0]) <= MAX_CALL):
+        while self.calls and (not taken or size + self.calls[0].messages <= MAX_CALL):
             taken.append(self.calls.popleft())
-            size += len(taken[-1])
+            size += taken[-1].messages
         self.messages -= size
         return taken
 
@@ -91,12 +102,27 @@ class Lanes:
         self._random, self._counter = secrets.token_hex(6), 0
 
     def submit(self, shard: int, args: Sequence[Value]) -> asyncio.Future[list[Answer]]:
-        """Put messages (eight arguments of send.lua each) on their lane; the future gives their answers.
+        """`put` for tasks: the future gives the answers, or raises. Whoever stops waiting for it (a client that hung
+        up) does not call the messages back: they are sent all the same."""
+        future: asyncio.Future[list[Answer]] = asyncio.get_running_loop().create_future()
 
-        They are stored together, in order, or not at all, so give at most `MAX_CALL` of them. Whoever stops waiting
-        for the future (a client that hung up) does not call them back: they are sent all the same.
+        def told(outcome: list[Answer] | BaseException) -> None:
+            if future.done():
+                return
+            if isinstance(outcome, BaseException):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
 
-        Raises ChatError overloaded at once. The future raises BackendUnavailable after `DEADLINE_S`.
+        self.put(shard, args, told)
+        return future
+
+    def put(self, shard: int, args: Sequence[Value], told: Told) -> Call:
+        """Put messages (eight arguments of send.lua each) on their lane. `told` is called with their answers, later
+        and from no task in particular; with BackendUnavailable after `DEADLINE_S`.
+
+        They are stored together, in order, or not at all, so give at most `MAX_CALL` of them. Raises ChatError
+        overloaded at once.
         """
         if self._messages >= MAX_WAITING:
             raise ChatError("overloaded", "Too many messages are waiting for the log.")
@@ -104,16 +130,15 @@ class Lanes:
         lane = self._lanes.get(address)
         if lane is None:
             lane = self._lanes[address] = _Lane()
-        future: asyncio.Future[list[Answer]] = asyncio.get_running_loop().create_future()
-        call = Call(shard, args, future, time.monotonic() + DEADLINE_S)
+        call = Call(shard, args, told, time.monotonic() + DEADLINE_S)
         lane.put(call)
-        self._messages += len(call)
+        self._messages += call.messages
         if not lane.running or (lane.running < DEPTH and lane.messages >= MAX_CALL):
             lane.running += 1
             task = nobodys_task(self._run(address, lane))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        return future
+        return call
 
     async def idle(self) -> None:
         """Wait until nothing is on its way."""
@@ -130,7 +155,7 @@ class Lanes:
                 except Exception as error:  # a fault of ours: the senders must not wait for ever
                     self._fail(calls, error)
                 finally:
-                    self._messages -= sum(map(len, calls))
+                    self._messages -= sum(call.messages for call in calls)
         finally:
             lane.running -= 1
             if not lane.running and not lane.calls:
@@ -150,12 +175,13 @@ class Lanes:
     async def _settle(self, calls: list[Call]) -> None:
         """Repeat until each call has its answer or its time is over."""
         pause = 0.02
-        cause = BackendUnavailable()
+        cause: ChatError | None = None
         now = time.monotonic()
-        self._fail([call for call in calls if call.deadline <= now], cause)  # those before them took all their time
-        calls = [call for call in calls if call.deadline > now]
-        if not calls:
-            return
+        if calls[0].deadline <= now:  # those before them took all their time
+            self._fail([call for call in calls if call.deadline <= now], BackendUnavailable())
+            calls = [call for call in calls if not call.done]
+            if not calls:
+                return
         shards: dict[int, list[Call]] = {}
         for call in calls:
             shards.setdefault(call.shard, []).append(call)
@@ -182,8 +208,8 @@ class Lanes:
                 self._fail(calls, error)
                 return
             now = time.monotonic()
-            self._fail([call for call in calls if call.deadline <= now], cause)
-            if all(call.future.done() for call in calls):
+            self._fail([call for call in calls if call.deadline <= now], cause or BackendUnavailable())
+            if all(call.done for call in calls):
                 return
             await asyncio.sleep(pause)
             pause = min(pause * 2 + 0.02, 0.3)
@@ -212,14 +238,12 @@ class Lanes:
             for shard, reply in zip(group, replies, strict=True):
                 at = 0
                 for call in shards[shard]:
-                    end = at + 5 * len(call)
-                    answers = [
-                        (bytes(reply[i]), int(reply[i + 1]), int(reply[i + 2]), int(reply[i + 3]))
-                        for i in range(at, end, 5)
-                    ]
+                    end = at + 5 * call.messages
+                    # (The numbers of a repeat are text.)
+                    call.settle(
+                        [(reply[i], int(reply[i + 1]), int(reply[i + 2]), int(reply[i + 3])) for i in range(at, end, 5)]
+                    )
                     at = end
-                    if not call.future.done():
-                        call.future.set_result(answers)
 
     def _contexts(self, calls: Sequence[Call]) -> str:
         """Which of these messages are traced: see redis_traced.py. Here, none."""
@@ -228,5 +252,4 @@ class Lanes:
     @staticmethod
     def _fail(calls: Sequence[Call], error: BaseException) -> None:
         for call in calls:
-            if not call.future.done():
-                call.future.set_exception(error)
+            call.settle(error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -50,14 +49,14 @@ class RedisRoomLog:
         return outcome
 
     def post(self, room: str, draft: Draft, told: Callable[[Sent | Exception | None], None]) -> None:
-        def answered(future: asyncio.Future[list[Answer]]) -> None:
-            if (problem := future.exception()) is not None:
-                told(problem if isinstance(problem, Exception) else BackendUnavailable())
-                return
-            (answer,) = future.result()
-            told(None if answer[0] == b"behind" else outcome_of(room, answer))
+        def answered(outcome: list[Answer] | BaseException) -> None:
+            if isinstance(outcome, BaseException):
+                told(outcome if isinstance(outcome, Exception) else BackendUnavailable())
+            else:
+                (answer,) = outcome
+                told(None if answer[0] == b"behind" else outcome_of(room, answer))
 
-        self._lanes.submit(self._keys.shard(room), self._arguments(room, (draft,))).add_done_callback(answered)
+        self._lanes.put(self._keys.shard(room), self._arguments(room, (draft,)), answered)
 
     async def send_many(self, room: str, drafts: Sequence[Draft]) -> list[Sent | ChatError]:
         shard, args = self._keys.shard(room), self._arguments(room, drafts)

@@ -12,9 +12,10 @@ leaves an asyncio `_writer` whose `transport` it may be parted from, and nothing
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import hiredis
 from redis._parsers.base import BaseParser
@@ -25,6 +26,14 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 Value = str | bytes | int | float
 
 
+class _Call(NamedTuple):
+    """A batch of commands that was sent, and is answered by so many replies."""
+
+    future: asyncio.Future[list[Any]]
+    replies: int
+    deadline: float
+
+
 class RedisWire(asyncio.Protocol):
     """One connection. `open` makes it; `call` may be used by several tasks, replies come in order."""
 
@@ -32,8 +41,10 @@ class RedisWire(asyncio.Protocol):
         self._writer = writer  # kept: one that is let go closes its transport
         self._transport = writer.transport
         self._reader = hiredis.Reader(protocolError=RedisConnectionError, replyError=BaseParser.parse_error)
-        self._waiting: deque[tuple[asyncio.Future[list[Any]], int]] = deque()
+        self._waiting: deque[_Call] = deque()
         self._replies: list[Any] = []
+        self._watch: asyncio.TimerHandle | None = None
+        """Looks after calls that wait too long: one timer for all, as few ever do."""
         self.closed = False
 
     @classmethod
@@ -57,22 +68,21 @@ class RedisWire(asyncio.Protocol):
         return wire
 
     async def call(self, commands: Sequence[Sequence[Value]], timeout_s: float) -> list[Any]:
-        """The raw replies to `commands`, sent as one write; error replies are exceptions within the list.
+        """The raw replies to `commands`, sent as one write; error replies are exceptions within the list. No call
+        of a connection may have a shorter `timeout_s` than those before it.
 
         Raises redis' ConnectionError and TimeoutError; the connection is of no use after either.
         """
         if self.closed:
             raise RedisConnectionError("The connection to Redis is closed.")
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[list[Any]] = loop.create_future()
+        call = _Call(loop.create_future(), len(commands), time.monotonic() + timeout_s)
         packed = [hiredis.pack_command(tuple(command)) for command in commands]  # type: ignore[arg-type]
-        self._waiting.append((future, len(commands)))  # not before: what cannot be packed is never answered
+        self._waiting.append(call)  # not before: what cannot be packed is never answered
         self._transport.write(b"".join(packed))
-        late = loop.call_later(timeout_s, self._late, future)
-        try:
-            return await future
-        finally:
-            late.cancel()
+        if self._watch is None:
+            self._watch = loop.call_later(timeout_s, self._look)
+        return await call.future
 
     def close(self) -> None:
         self._end(RedisConnectionError("The connection to Redis was closed."))
@@ -82,8 +92,8 @@ class RedisWire(asyncio.Protocol):
         try:
             while (reply := self._reader.gets()) is not False:
                 self._replies.append(reply)
-                while self._waiting and len(self._replies) >= self._waiting[0][1]:
-                    future, _ = self._waiting.popleft()
+                while self._waiting and len(self._replies) >= self._waiting[0].replies:
+                    future = self._waiting.popleft().future
                     replies, self._replies = self._replies, []
                     if not future.done():
                         future.set_result(replies)
@@ -93,14 +103,22 @@ class RedisWire(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._end(RedisConnectionError(f"Redis closed the connection: {exc}"))
 
-    def _late(self, future: asyncio.Future[list[Any]]) -> None:
-        if not future.done():
-            self._end(RedisTimeoutError("Redis did not answer in time."))
+    def _look(self) -> None:
+        """End the connection if the oldest call has waited too long, else look again when it would have."""
+        self._watch = None
+        if self._waiting:
+            left = self._waiting[0].deadline - time.monotonic()
+            if left <= 0:
+                self._end(RedisTimeoutError("Redis did not answer in time."))
+            else:
+                self._watch = asyncio.get_running_loop().call_later(left, self._look)
 
     def _end(self, error: Exception) -> None:
         self.closed = True
         self._transport.abort()
+        if self._watch is not None:
+            self._watch.cancel()
         waiting, self._waiting = self._waiting, deque()
-        for future, _ in waiting:
-            if not future.done():
-                future.set_exception(error)
+        for call in waiting:
+            if not call.future.done():
+                call.future.set_exception(error)

@@ -168,7 +168,7 @@ class Connection(RequestHandler):
     def _send(self, head: Head, data: bytes, body: bytes) -> bool:
         """Begin to store a message; False when it must go the ordinary way, and nothing has happened."""
         worker, began = self._worker, monotonic()
-        who = self._accounts.peek(head.token)
+        who = self._accounts.at(head.digest)
         if who is None or "write" not in who.scopes or worker.draining or not self._is_free():
             return False
         try:

@@ -5,13 +5,14 @@ Two questions, the first of which decides whether bytes may be trusted to begin 
 * Where does the request end? `read_head` answers only for heads about which all readers of HTTP/1.1 agree: lines ended
   by CR LF, printable ASCII, no body but one of a plain Content-Length. What it does not understand it does not guess:
   the connection is aiohttp's from there on.
-* Is it a send as programs send it? Then `room` and `token` are given. A header that could make it mean something else
+* Is it a send as programs send it? Then `room` and `digest` are given. A header that could make it mean something else
   (`Origin`, `Expect`, `Content-Encoding`, one that comes twice, one nobody has heard of) makes it not plain.
 """
 
 from __future__ import annotations
 
 import re
+from hashlib import sha256
 from typing import NamedTuple
 
 MAX_HEAD_BYTES = 8190
@@ -39,7 +40,8 @@ class Head(NamedTuple):
     """Bytes of body that follow."""
     room: str = ""
     """Where the message goes; empty when this is no plain send."""
-    token: str = ""
+    digest: str = ""
+    """The hex SHA-256 of its token."""
     request_id: str = ""
     """What a balancer calls the request (http/request_ids.py says whether to believe it)."""
     traceparent: str = ""
@@ -81,4 +83,4 @@ def read_head(head: bytes) -> Head | None:
     context = fields.pop(b"traceparent", b"")
     if sent is None or twice or not fields.keys() <= _IRRELEVANT or b"host" not in fields:
         return whole
-    return Head(whole.length, sent[1].decode(), token.decode(), named.decode(), context.decode())
+    return Head(whole.length, sent[1].decode(), sha256(token).hexdigest(), named.decode(), context.decode())

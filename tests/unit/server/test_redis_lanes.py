@@ -128,6 +128,16 @@ async def test_full_calls_go_out_two_at_a_time(lanes: Lanes, nodes: Nodes) -> No
     assert seqs(await submit(lanes, "again")) == [20 * 128 + 2]
 
 
+async def test_who_fails_to_take_an_answer_harms_nobody_who_shares_the_call(lanes: Lanes, nodes: Nodes) -> None:
+    def fail(outcome: object) -> None:
+        raise ZeroDivisionError
+
+    lanes.put(0, ["p", "hall", "ada", "", 1, "", "", "a"], fail)
+    assert seqs(await submit(lanes, "b")) == [2]
+    assert nodes.calls == [2]
+    assert seqs(await submit(lanes, "c")) == [3]
+
+
 async def test_servers_do_not_wait_for_each_other(lanes: Lanes, nodes: Nodes) -> None:
     nodes.gate.clear()
     futures = [submit(lanes, "a", shard=0), submit(lanes, "b", shard=3)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -93,6 +94,16 @@ async def test_one_wait_that_is_too_long_ends_all_that_wait_behind_it() -> None:
     async with FakeRedis() as wire:
         outcomes = await asyncio.gather(wire.call([("A",)], 0.05), wire.call([("B",)], 60), return_exceptions=True)
         assert [type(outcome) for outcome in outcomes] == [RedisTimeoutError, RedisTimeoutError]
+
+
+async def test_a_server_that_falls_silent_after_it_has_answered_is_noticed_too() -> None:
+    async with FakeRedis(b":1\r\n") as wire:
+        assert await wire.call([("A",)], 0.2) == [1]
+        await asyncio.sleep(0.1)
+        began = time.monotonic()
+        with pytest.raises(RedisTimeoutError):
+            await wire.call([("B",)], 0.2)
+        assert time.monotonic() - began >= 0.19
 
 
 async def test_what_is_no_redis_protocol_ends_the_connection() -> None:
