@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import big_room, machine
+from benchmarks import big_room, machine, profile
 from benchmarks.growth import command as growth
 from benchmarks.load import Generator, WrongResult
 from benchmarks.measure import SMALL, Figure, Sizes, merge
@@ -23,7 +23,7 @@ from benchmarks.report import Report, say, wrapped, write_docs
 from benchmarks.setting import NoServer, Setting
 from benchmarks.suite import SUITE, Bench, run
 
-APART = {"big-room": big_room.main, "growth": growth.main}
+APART = {"big-room": big_room.main, "growth": growth.main, "profile": profile.main}
 """Commands of their own, which take minutes: not of those that run when nothing is named."""
 
 
