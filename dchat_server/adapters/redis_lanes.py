@@ -100,6 +100,8 @@ class Lanes:
         self._messages = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._random, self._counter = secrets.token_hex(6), 0
+        self._crowded = False
+        """Whether the last pipeline carried several calls: then the next one is worth a moment of gathering."""
 
     def submit(self, shard: int, args: Sequence[Value]) -> asyncio.Future[list[Answer]]:
         """`put` for tasks: the future gives the answers, or raises. Whoever stops waiting for it (a client that hung
@@ -148,8 +150,10 @@ class Lanes:
     async def _run(self, address: Address, lane: _Lane) -> None:
         try:
             while lane.calls and (lane.running == 1 or lane.messages >= MAX_CALL):
-                await self._gather(lane)
+                if self._crowded:
+                    await self._gather(lane)
                 calls = lane.take()
+                self._crowded = len(calls) > 1
                 try:
                     await self._settle(calls)
                 except Exception as error:  # a fault of ours: the senders must not wait for ever
@@ -163,7 +167,7 @@ class Lanes:
 
     async def _gather(self, lane: _Lane) -> None:
         """Let the loop turn for as long as each turn brings more sends: a call's fixed cost is then theirs together.
-        A lone send waits two empty turns, some 20 µs."""
+        The last empty turns cost some 20 µs, so a send that follows a lone one waits for nobody."""
         quiet = 0
         for _ in range(GATHER_TURNS):
             before = lane.messages

@@ -12,7 +12,7 @@ from redis.exceptions import ResponseError
 
 from dchat_server.adapters import redis_lanes
 from dchat_server.adapters.redis_keys import Keys
-from dchat_server.adapters.redis_lanes import ARGUMENTS, FIRST, MAX_CALL, Answer, Lanes
+from dchat_server.adapters.redis_lanes import ARGUMENTS, FIRST, MAX_CALL, QUIET_TURNS, Answer, Lanes
 from dchat_server.adapters.redis_nodes import LogFull, StaleScript
 from dchat_server.errors import BackendUnavailable, ChatError
 from dchat_server.logs import request_id
@@ -136,6 +136,26 @@ async def test_who_fails_to_take_an_answer_harms_nobody_who_shares_the_call(lane
     assert seqs(await submit(lanes, "b")) == [2]
     assert nodes.calls == [2]
     assert seqs(await submit(lanes, "c")) == [3]
+
+
+async def test_a_send_that_follows_a_lone_one_waits_for_nobody_and_one_that_follows_many_does(
+    lanes: Lanes, nodes: Nodes
+) -> None:
+    async def turns() -> int:
+        """How often the loop turns until a send is under way."""
+        before, count = len(nodes.calls), 0
+        sent = submit(lanes, "x")
+        while len(nodes.calls) == before:
+            await asyncio.sleep(0)
+            count += 1
+        await sent
+        return count
+
+    await turns()
+    after_one = await turns()
+    await asyncio.gather(*(submit(lanes, str(number)) for number in range(3)))
+    assert await turns() == after_one + QUIET_TURNS
+    assert await turns() == after_one
 
 
 async def test_servers_do_not_wait_for_each_other(lanes: Lanes, nodes: Nodes) -> None:
