@@ -1,7 +1,7 @@
 """`python -m benchmarks profile`: in which functions a worker spends its time, for each kind of load.
 
 py-spy looks at the worker some hundred times a second while it works; what waits is not counted. What is shown is a
-function's own time and, in brackets, with all that it calls; system calls and C code belong to who called them. The
+function's own time, and that with all that it calls; system calls and C code belong to who called them. The
 loads check what they receive like all benchmarks, but their figures mean nothing here: being looked at takes time.
 
 Exit codes: 0 measured, 1 something received was wrong or could not be looked at, 2 the command was wrong.

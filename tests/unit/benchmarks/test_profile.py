@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from benchmarks import profile
 from benchmarks.profile import Cost, costs_of, looked_at, table
 from benchmarks.setting import NoServer
+from tests.harness.processes import until
 
 
 def test_time_is_a_functions_own_whatever_line_it_was_in_and_counts_once_for_each_that_called() -> None:
@@ -32,11 +32,11 @@ def test_without_a_profiler_it_is_said_what_to_type(monkeypatch: pytest.MonkeyPa
 
 def test_a_profiler_that_may_not_look_is_quoted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     spy = tmp_path / "py-spy"
-    spy.write_text("#!/bin/sh\necho 'Permission denied: try sudo' >&2\nexit 1\n")
+    spy.write_text(f"#!/bin/sh\necho 'Permission denied: try sudo' >&2\ntouch '{tmp_path}/said'\nexit 1\n")
     spy.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     with pytest.raises(NoServer, match="try sudo"), looked_at(1, tmp_path / "stacks"):
-        subprocess.run(["sleep", "0.3"], check=True)  # time for it to say so
+        until((tmp_path / "said").exists, "it has said so")
 
 
 def test_a_load_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:

@@ -162,10 +162,15 @@ def test_commands_are_shown_as_they_can_be_called_from_here(tmp_path, monkeypatc
     assert cli.command("dchat") == str(program)
 
 
+def printed_by(code: str) -> str:
+    """What a new interpreter prints that runs this."""
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
 def test_starting_imports_nothing_that_help_does_not_need():
     code = "import sys, dchat_server.cli; print('\\n'.join(sys.modules))"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert not {"aiohttp", "redis", "asyncio", "ctypes"} & set(loaded.split())
+    loaded = printed_by(code)
+    assert not {"aiohttp", "redis", "structlog", "asyncio", "ctypes"} & set(loaded.split())
 
 
 def test_a_worker_starts_without_parts_it_is_not_told_to_use_and_collects_garbage_once_it_is_loaded():
@@ -174,7 +179,7 @@ def test_a_worker_starts_without_parts_it_is_not_told_to_use_and_collects_garbag
         "import dchat_server.adapters.sqlite_archive;"
         "print(gc.isenabled(), gc.get_freeze_count() > 0, *{name.partition('.')[0] for name in sys.modules})"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    said = printed_by(code)
     enabled, frozen, *loaded = said.split()
     assert (enabled, frozen) == ("True", "True")
     assert {"aiohttp", "redis"} <= set(loaded)
@@ -188,7 +193,7 @@ def test_open_files_are_raised_as_far_as_they_may():
         "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 512)); raise_open_files();"
         "print(resource.getrlimit(resource.RLIMIT_NOFILE))"
     )
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    shown = printed_by(code)
     assert shown.strip() == "(512, 512)"
 
 
