@@ -56,6 +56,11 @@ def nobodys_task(work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
     return asyncio.get_running_loop().create_task(work, context=_NOBODY)
 
 
+def nobodys_call(function: Callable[..., None], *args: object) -> None:
+    """Have the loop call a function in its next turn, for many requests as `nobodys_task` does."""
+    asyncio.get_running_loop().call_soon(function, *args, context=_NOBODY)
+
+
 class Ration:
     """At most so many a second, for what an outage would make thousands of; `skipped` are those left out since the
     last one."""

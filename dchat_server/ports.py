@@ -166,6 +166,16 @@ class Overtaken:
     position: Position
 
 
+Change = Batch | Lost | Overtaken
+Take = Callable[[list[Change]], bool]
+"""Is given changes as soon as they are there, from no task in particular; True when it has taken them, all of them."""
+
+
+def take_nothing(changes: list[Change]) -> bool:
+    """A `Take` that leaves all to the task that reads."""
+    return False
+
+
 class FeedDown(Exception):
     """The feed cannot be read right now; iterate again to go on where it stopped."""
 
@@ -180,9 +190,10 @@ class Feed(Protocol):
         """Open all shards; return where reading begins: `backlog` entries before each head, or less."""
         ...
 
-    def read(self, shards: Sequence[int]) -> AsyncIterator[list[Batch | Lost | Overtaken]]:
+    def read(self, shards: Sequence[int], take: Take = take_nothing) -> AsyncIterator[list[Change]]:
         """Everything that happens on `shards` from now on, for good; an empty list when nothing happened for a
-        while (the reader is alive). Raises FeedDown; call again to go on."""
+        while (the reader is alive). What `take` takes is not handed out here, nor does the reader's task wake up for
+        it; what `take` raises, this does. Raises FeedDown; call again to go on."""
         ...
 
     def groups(self) -> Sequence[Sequence[int]]:

@@ -18,7 +18,7 @@ import orjson
 from dchat_server import wire
 from dchat_server.errors import ChatError
 from dchat_server.model import Control, Draft, Event, Message, Position, Room, Sent, shard_of
-from dchat_server.ports import Amendment, Batch, Edge, Lost, Marker, Overtaken, Place, Seat
+from dchat_server.ports import Amendment, Batch, Change, Edge, Lost, Marker, Overtaken, Place, Seat, Take, take_nothing
 
 SHARDS = 4
 
@@ -182,10 +182,12 @@ class MemoryFeed:
             self.positions[at] = _place(state, max(state.first - 1, state.head - backlog))
         return dict(self.positions)
 
-    async def read(self, shards: Sequence[int]) -> AsyncIterator[list[Batch | Lost | Overtaken]]:
+    async def read(self, shards: Sequence[int], take: Take = take_nothing) -> AsyncIterator[list[Change]]:
         while True:
             self._nodes.cluster.news.clear()
-            yield [change for shard in shards for change in self.take(shard, 1000)]
+            changes = [change for shard in shards for change in self.take(shard, 1000)]
+            if not take(changes):
+                yield changes
             await asyncio.wait([asyncio.ensure_future(self._nodes.cluster.news.wait())], timeout=0.05)
 
     def take(self, at: int, limit: int) -> Iterator[Batch | Lost | Overtaken]:

@@ -7,21 +7,25 @@ the new epoch is handed out.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from redis.exceptions import RedisError
 
 from dchat_server.adapters.redis_nodes import RedisNodes, ShardState
-from dchat_server.adapters.redis_wire import Value
+from dchat_server.adapters.redis_wire import RedisWire, Value
 from dchat_server.errors import BackendUnavailable
 from dchat_server.model import Control, Event, Position
-from dchat_server.ports import Batch, FeedDown, Lost, Overtaken
+from dchat_server.ports import Batch, Change, FeedDown, Lost, Overtaken, Take, take_nothing
 
 BLOCK_MS = 2000
 REPLY_S = BLOCK_MS / 1000 + 2.5
 """Redis answers a blocked read after `BLOCK_MS` and up to half a second; a frozen one never does."""
 COUNT = 1000
+
+_Left = tuple[Any, list[Change] | None]
+"""The reply to an XREAD, and what it brings when that is known."""
 
 
 class RedisFeed:
@@ -43,33 +47,77 @@ class RedisFeed:
             self.positions[shard] = position_at(state, max(state.first - 1, state.head - backlog, 0))
         return dict(self.positions)
 
-    async def read(self, shards: Sequence[int]) -> AsyncIterator[list[Batch | Lost | Overtaken]]:
+    async def read(self, shards: Sequence[int], take: Take = take_nothing) -> AsyncIterator[list[Change]]:
         try:
             connection = await self._nodes.reader(shards[0])
         except (BackendUnavailable, RedisError) as error:
             raise FeedDown(str(error)) from error
         try:
-            changes: list[Batch | Lost | Overtaken] = []
+            changes: list[Change] = []
             for shard in shards:
                 changes += await self._reopen(shard)
             yield changes
             while True:
-                feeds = [self._feeds[shard] for shard in shards]
-                ids = [f"{epoch}-{offset}" for epoch, offset in (self.positions[shard] for shard in shards)]
-                command: list[Value] = ["XREAD", "BLOCK", BLOCK_MS, "COUNT", COUNT, "STREAMS", *feeds, *ids]
-                (reply,) = await connection.call([command], REPLY_S)
-                if isinstance(reply, Exception):
-                    raise reply
-                out: list[Batch | Lost | Overtaken] = []
-                for feed, rows in reply or ():
-                    out += await self._take(self._shards[feed], rows)
-                yield out
+                reply, left = await self._until_left(connection, shards, take)
+                if left is None:
+                    left = []
+                    for feed, rows in reply:
+                        left += await self._take(self._shards[feed], rows)
+                yield left
         except (RedisError, OSError, TimeoutError, BackendUnavailable) as error:
             raise FeedDown(f"{type(error).__name__}: {error}") from error
         finally:
             connection.close()
 
-    async def _take(self, shard: int, rows: list[Any]) -> list[Batch | Lost | Overtaken]:
+    def _until_left(self, connection: RedisWire, shards: Sequence[int], take: Take) -> asyncio.Future[_Left]:
+        """Read on and on, without a task, until something is left for one: a reply that needs a look at the state of a
+        shard (None: nothing of it was taken in), or changes that `take` did not take."""
+        left: asyncio.Future[_Left] = asyncio.get_running_loop().create_future()
+        feeds = [self._feeds[shard] for shard in shards]
+
+        def ask() -> None:
+            ids = [f"{epoch}-{offset}" for epoch, offset in (self.positions[shard] for shard in shards)]
+            command: list[Value] = ["XREAD", "BLOCK", BLOCK_MS, "COUNT", COUNT, "STREAMS", *feeds, *ids]
+            connection.send([command], REPLY_S, answered)
+
+        def answered(outcome: list[Any] | Exception) -> None:
+            if left.done():  # whoever waited is gone
+                return
+            try:
+                reply = outcome if isinstance(outcome, Exception) else outcome[0]
+                if isinstance(reply, Exception):
+                    raise reply
+                changes = self._plain(reply or ())
+                if changes is not None and take(changes):
+                    ask()
+                else:
+                    left.set_result((reply, changes))
+            except Exception as error:
+                left.set_exception(error)
+
+        ask()
+        return left
+
+    def _plain(self, reply: Sequence[Any]) -> list[Change] | None:
+        """What a reply brings, when all of it goes on where its shard was read up to; else None, and nothing of it was
+        taken in."""
+        batches: list[Change] = []
+        for feed, rows in reply:
+            shard = self._shards[feed]
+            epoch, offset = self.positions[shard]
+            prefix = b"%d-" % epoch
+            entries: list[Event | Control] = []
+            for entry_id, row in rows:
+                offset += 1
+                if entry_id != b"%b%d" % (prefix, offset):
+                    return None
+                entries.append(decode_entry(row, offset))
+            batches.append(Batch(shard, entries, Position(epoch, offset)))
+        for batch in batches:
+            self.positions[batch.shard] = batch.position
+        return batches
+
+    async def _take(self, shard: int, rows: list[Any]) -> list[Change]:
         epoch, offset = self.positions[shard]
         prefix = b"%d-" % epoch
         entries: list[Event | Control] = []
@@ -91,11 +139,11 @@ class RedisFeed:
             entries.append(decode_entry(row, at))
         return self._batch(shard, entries, Position(epoch, offset))
 
-    def _batch(self, shard: int, entries: list[Event | Control], position: Position) -> list[Batch | Lost | Overtaken]:
+    def _batch(self, shard: int, entries: list[Event | Control], position: Position) -> list[Change]:
         self.positions[shard] = position
         return [Batch(shard, entries, position)] if entries else []
 
-    async def _reopen(self, shard: int, *, overtaken: bool = False) -> list[Batch | Lost | Overtaken]:
+    async def _reopen(self, shard: int, *, overtaken: bool = False) -> list[Change]:
         """Look at the shard's state and say what happened to the tail we had read."""
         state = await self._nodes.open_shard(shard)
         mine = self.positions[shard]

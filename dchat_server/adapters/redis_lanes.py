@@ -1,9 +1,18 @@
 """Sends in flight share their round trips: a lane a Redis server.
 
-While one pipeline is under way, sends gather; the next pipeline carries all of them, one script call a shard. So a
-lone send waits for nobody, and a thousand cost a few calls. When a full call has gathered it need not wait: a second
-pipeline goes out behind the first, so Redis has work while the worker reads answers, and the other way round. A lane
-repeats a pipeline when its outcome is unclear: the script answers `repeat` for what it had stored.
+Theory of operation
+-------------------
+*Gathering.* While one pipeline is under way, sends gather; the next one carries all of them, one script call a shard.
+So a lone send waits for nobody, and a thousand cost a few calls. When a full call has gathered it need not wait: a
+second pipeline goes out behind the first, so Redis has work while the worker reads answers, and the other way round.
+
+*The short way.* Where the connection is open and the server answers, all of this happens in callbacks: `put` writes to
+Redis before it returns, and who waits is told while Redis' bytes are read. A task for each pipeline, and a turn of the
+loop to start and to end it, were a fifth of the time from a lone send to its delivery.
+
+*The long way.* Everything else (no connection yet, a reply that is an error or does not come) is a task's, `_repair`,
+which repeats the pipeline until each call has an answer or its time is over: the script answers `repeat` for what it
+had stored.
 """
 
 from __future__ import annotations
@@ -13,15 +22,16 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import structlog
-from redis.exceptions import RedisError, ResponseError
 
 from dchat_server.adapters.redis_locator import Address
 from dchat_server.adapters.redis_nodes import DEADLINE_S, LogFull, RedisNodes, StaleScript
 from dchat_server.adapters.redis_wire import Value
 from dchat_server.errors import BackendUnavailable, ChatError
-from dchat_server.logs import nobodys_task
+from dchat_server.logs import nobodys_call, nobodys_task
 
 MAX_CALL = 256
 """Messages in one script call: about 2 ms of Redis' time."""
@@ -67,12 +77,50 @@ class Call:
                 log.exception("answer_not_taken")
 
 
+class Trip:
+    """One pipeline: its calls by shard, and under which key each shard's script remembers the answer to them."""
+
+    __slots__ = ("batches", "calls", "shards")
+
+    def __init__(self, calls: list[Call], batch_key: Callable[[int, list[Call]], str]) -> None:
+        self.calls = calls
+        self.shards: dict[int, list[Call]] = {}
+        for call in calls:
+            self.shards.setdefault(call.shard, []).append(call)
+        # A repeat must be of the same messages in the same order: the answer is kept under the batch's key.
+        self.batches = {shard: batch_key(shard, group) for shard, group in self.shards.items()}
+
+    def settle(self, shards: Sequence[int], replies: Sequence[Any]) -> None:
+        """Give the calls of these shards their answers."""
+        for shard, reply in zip(shards, replies, strict=True):
+            at = 0
+            for call in self.shards[shard]:
+                end = at + 5 * call.messages
+                # (The numbers of a repeat are text.)
+                call.settle(
+                    [(reply[i], int(reply[i + 1]), int(reply[i + 2]), int(reply[i + 3])) for i in range(at, end, 5)]
+                )
+                at = end
+
+    def fail(self, error: BaseException, now: float = float("inf")) -> None:
+        """Tell those that have no answer, and whose time is over by `now`, why they get none."""
+        for call in self.calls:
+            if call.deadline <= now:
+                call.settle(error)
+
+    @property
+    def done(self) -> bool:
+        """True once every call has its answer."""
+        return all(call.done for call in self.calls)
+
+
 class _Lane:
     """What waits for a server, and how many pipelines to it are under way."""
 
-    __slots__ = ("calls", "messages", "running")
+    __slots__ = ("address", "calls", "messages", "running")
 
-    def __init__(self) -> None:
+    def __init__(self, address: Address) -> None:
+        self.address = address
         self.calls: deque[Call] = deque()
         self.messages = self.running = 0
 
@@ -99,6 +147,7 @@ class Lanes:
         self._lanes: dict[Address, _Lane] = {}
         self._messages = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._idle = asyncio.Event()
         self._random, self._counter = secrets.token_hex(6), 0
         self._crowded = False
         """Whether the last pipeline carried several calls: then the next one is worth a moment of gathering."""
@@ -119,7 +168,7 @@ class Lanes:
         self.put(shard, args, told)
         return future
 
-    def put(self, shard: int, args: Sequence[Value], told: Told) -> Call:
+    def put(self, shard: int, args: Sequence[Value], told: Told) -> None:
         """Put messages (eight arguments of send.lua each) on their lane. `told` is called with their answers, later
         and from no task in particular; with BackendUnavailable after `DEADLINE_S`.
 
@@ -128,95 +177,156 @@ class Lanes:
         """
         if self._messages >= MAX_WAITING:
             raise ChatError("overloaded", "Too many messages are waiting for the log.")
-        address = self._nodes.address(shard)
+        self._put(Call(shard, args, told, time.monotonic() + DEADLINE_S))
+
+    def _put(self, call: Call) -> None:
+        address = self._nodes.address(call.shard)
         lane = self._lanes.get(address)
         if lane is None:
-            lane = self._lanes[address] = _Lane()
-        call = Call(shard, args, told, time.monotonic() + DEADLINE_S)
+            lane = self._lanes[address] = _Lane(address)
         lane.put(call)
         self._messages += call.messages
+        self._idle.clear()
         if not lane.running or (lane.running < DEPTH and lane.messages >= MAX_CALL):
-            lane.running += 1
-            task = nobodys_task(self._run(address, lane))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        return call
+            self._begin(lane)
 
     async def idle(self) -> None:
         """Wait until nothing is on its way."""
-        while self._tasks:
-            await asyncio.wait(set(self._tasks))
+        while self._messages:
+            await self._idle.wait()
 
-    async def _run(self, address: Address, lane: _Lane) -> None:
-        try:
-            while lane.calls and (lane.running == 1 or lane.messages >= MAX_CALL):
-                if self._crowded:
-                    await self._gather(lane)
-                calls = lane.take()
-                self._crowded = len(calls) > 1
-                try:
-                    await self._settle(calls)
-                except Exception as error:  # a fault of ours: the senders must not wait for ever
-                    self._fail(calls, error)
-                finally:
-                    self._messages -= sum(call.messages for call in calls)
-        finally:
-            lane.running -= 1
-            if not lane.running and not lane.calls:
-                self._lanes.pop(address, None)
+    # --- the short way ---------------------------------------------------------------------------------------------
 
-    async def _gather(self, lane: _Lane) -> None:
+    def _begin(self, lane: _Lane) -> None:
+        """Send a pipeline of what waits, now or after a moment of gathering."""
+        lane.running += 1
+        if self._crowded:
+            nobodys_call(self._gather, lane, lane.messages, 0, GATHER_TURNS)
+        else:
+            self._go(lane)
+
+    def _gather(self, lane: _Lane, before: int, quiet: int, turns: int) -> None:
         """Let the loop turn for as long as each turn brings more sends: a call's fixed cost is then theirs together.
         The last empty turns cost some 20 µs, so a send that follows a lone one waits for nobody."""
-        quiet = 0
-        for _ in range(GATHER_TURNS):
-            before = lane.messages
-            if quiet == QUIET_TURNS or before >= MAX_CALL:
-                return
-            await asyncio.sleep(0)
-            quiet = quiet + 1 if lane.messages == before else 0
+        quiet = quiet + 1 if lane.messages == before else 0
+        if quiet == QUIET_TURNS or not turns or lane.messages >= MAX_CALL:
+            self._go(lane)
+        else:
+            nobodys_call(self._gather, lane, lane.messages, quiet, turns - 1)
 
-    async def _settle(self, calls: list[Call]) -> None:
-        """Repeat until each call has its answer or its time is over."""
-        pause = 0.02
-        cause: ChatError | None = None
-        now = time.monotonic()
-        if calls[0].deadline <= now:  # those before them took all their time
-            self._fail([call for call in calls if call.deadline <= now], BackendUnavailable())
-            calls = [call for call in calls if not call.done]
-            if not calls:
+    def _go(self, lane: _Lane) -> None:
+        if not lane.calls:  # the other pipeline, which gathered at the same time, has taken them
+            self._done(lane)
+            return
+        trip = Trip(lane.take(), self._batch_key)
+        self._crowded = len(trip.calls) > 1
+        address, shards = lane.address, list(trip.shards)
+        in_time = trip.calls[0].deadline > time.monotonic()  # else those before them took all their time
+        begun = False
+        if in_time and all(self._nodes.address(shard) == address for shard in shards):
+            try:
+                self._starts(trip)
+                told = partial(self._replied, lane, trip)
+                begun = self._nodes.begin_write(address, self._commands(trip, shards), told)
+            except Exception as error:  # it cannot be packed, or a fault of ours
+                self._replied(lane, trip, error)
                 return
-        shards: dict[int, list[Call]] = {}
-        for call in calls:
-            shards.setdefault(call.shard, []).append(call)
-        # A repeat must be of the same messages in the same order: the answer is kept under the batch's key.
-        batches = {shard: self._batch_key(shard, group) for shard, group in shards.items()}
+        if not begun:
+            self._ends(trip)
+            self._repair(lane, trip)
+
+    def _replied(self, lane: _Lane, trip: Trip, outcome: list[Any] | Exception) -> None:
+        if not isinstance(outcome, Exception):
+            try:
+                trip.settle(list(trip.shards), outcome)
+            except Exception as error:  # it is not what send.lua says
+                outcome = error
+        if isinstance(outcome, Exception):
+            self._ends(trip, outcome)
+            self._repair(lane, trip, outcome)
+        else:
+            self._ends(trip)
+            self._done(lane, trip)
+
+    def _done(self, lane: _Lane, trip: Trip | None = None) -> None:
+        if trip is not None:
+            self._messages -= sum(call.messages for call in trip.calls)
+        if not self._messages:
+            self._idle.set()
+        lane.running -= 1
+        if lane.calls and (not lane.running or lane.messages >= MAX_CALL):
+            self._begin(lane)
+        elif not lane.running:
+            self._lanes.pop(lane.address, None)
+
+    # --- the long way ----------------------------------------------------------------------------------------------
+
+    def _repair(self, lane: _Lane, trip: Trip, error: Exception | None = None) -> None:
+        """Have a task see a pipeline to its end. `error`: what came of its first attempt."""
+        task = nobodys_task(self._see_through(lane, trip, error))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _see_through(self, lane: _Lane, trip: Trip, error: Exception | None) -> None:
+        try:
+            await self._repeat(trip, error)
+        except Exception as mistake:  # a fault of ours: the senders must not wait for ever
+            trip.fail(mistake)
+        except BaseException:
+            trip.fail(BackendUnavailable())
+            raise
+        finally:
+            self._done(lane, trip)
+
+    async def _repeat(self, trip: Trip, error: Exception | None) -> None:
+        """Repeat until each call has its answer or its time is over."""
+        pause, cause = 0.0, BackendUnavailable()
         while True:
             try:
-                await self._attempt(shards, batches)
+                if error is not None:
+                    raise error
+                trip.fail(cause, time.monotonic())
+                if not trip.done:
+                    await self._attempt(trip)
                 return
             except StaleScript:
                 pause = 0
-                try:
-                    for shard in shards:
-                        await self._nodes.load(shard)
-                except (ChatError, RedisError, OSError) as error:
-                    self._fail(calls, error)
-                    return
-            except ChatError as error:
-                if isinstance(error, LogFull) or not isinstance(error, BackendUnavailable):
-                    self._fail(calls, error)
-                    return
-                cause = error
-            except (ResponseError, ValueError) as error:
-                self._fail(calls, error)
-                return
-            now = time.monotonic()
-            self._fail([call for call in calls if call.deadline <= now], cause or BackendUnavailable())
-            if all(call.done for call in calls):
-                return
+                for shard in trip.shards:
+                    await self._nodes.load(shard)
+            except LogFull:
+                raise
+            except BackendUnavailable as unavailable:
+                cause = unavailable
+            error = None
             await asyncio.sleep(pause)
             pause = min(pause * 2 + 0.02, 0.3)
+
+    async def _attempt(self, trip: Trip) -> None:
+        """One pipeline a server; as a rule there is one. A shard may have moved since the lane was chosen."""
+        servers: dict[Address, list[int]] = {}
+        for shard in trip.shards:
+            servers.setdefault(self._nodes.address(shard), []).append(shard)
+        self._starts(trip)
+        try:
+            for shards in servers.values():
+                trip.settle(shards, await self._nodes.write(shards[0], self._commands(trip, shards)))
+        except BaseException as error:
+            self._ends(trip, error)
+            raise
+        self._ends(trip)
+
+    # --- both ------------------------------------------------------------------------------------------------------
+
+    def _commands(self, trip: Trip, shards: Sequence[int]) -> list[Sequence[Value]]:
+        now = int(time.time() * 1000)
+        commands: list[Sequence[Value]] = []
+        for shard in shards:
+            calls = trip.shards[shard]
+            arguments: list[Value] = [now, trip.batches[shard], BATCH_KEY_S, self._contexts(calls)]
+            for call in calls:
+                arguments += call.args
+            commands.append(self._nodes.fenced(shard, "send", *arguments))
+        return commands
 
     def _batch_key(self, shard: int, calls: list[Call]) -> str:
         """Where the answer to this batch is remembered; empty when each message has a key of its own."""
@@ -225,35 +335,14 @@ class Lanes:
         self._counter += 1
         return self._nodes.keys.batch(shard, f"{self._random}.{self._counter}")
 
-    async def _attempt(self, shards: dict[int, list[Call]], batches: dict[int, str]) -> None:
-        """One pipeline a server; as a rule there is one. A shard may have moved since the lane was chosen."""
-        now = int(time.time() * 1000)
-        servers: dict[Address, list[int]] = {}
-        for shard in shards:
-            servers.setdefault(self._nodes.address(shard), []).append(shard)
-        for group in servers.values():
-            commands: list[Sequence[Value]] = []
-            for shard in group:
-                arguments: list[Value] = [now, batches[shard], BATCH_KEY_S, self._contexts(shards[shard])]
-                for call in shards[shard]:
-                    arguments += call.args
-                commands.append(self._nodes.fenced(shard, "send", *arguments))
-            replies = await self._nodes.write(group[0], commands)
-            for shard, reply in zip(group, replies, strict=True):
-                at = 0
-                for call in shards[shard]:
-                    end = at + 5 * call.messages
-                    # (The numbers of a repeat are text.)
-                    call.settle(
-                        [(reply[i], int(reply[i + 1]), int(reply[i + 2]), int(reply[i + 3])) for i in range(at, end, 5)]
-                    )
-                    at = end
+    # What traced lanes do about it: see redis_traced.py.
+
+    def _starts(self, trip: Trip) -> None:
+        """An attempt begins."""
+
+    def _ends(self, trip: Trip, error: BaseException | None = None) -> None:
+        """It has ended."""
 
     def _contexts(self, calls: Sequence[Call]) -> str:
-        """Which of these messages are traced: see redis_traced.py. Here, none."""
+        """Which of these messages are traced."""
         return ""
-
-    @staticmethod
-    def _fail(calls: Sequence[Call], error: BaseException) -> None:
-        for call in calls:
-            call.settle(error)

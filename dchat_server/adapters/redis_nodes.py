@@ -48,7 +48,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from dchat_server.adapters.redis_durability import Durability
 from dchat_server.adapters.redis_keys import Keys
 from dchat_server.adapters.redis_locator import REPLY_S, Address, Layout, client_to, locator_for, parse
-from dchat_server.adapters.redis_wire import RedisWire, Value
+from dchat_server.adapters.redis_wire import RedisWire, Told, Value
 from dchat_server.errors import ArchiveUnavailable, BackendUnavailable, ClusterMismatch
 from dchat_server.logs import nobodys_task
 from dchat_server.model import Position
@@ -245,6 +245,33 @@ class RedisNodes:
         self._durability.check(replies[len(commands) :])
         return replies[: len(commands)]
 
+    def begin_write(self, address: Address, commands: Sequence[Sequence[Value]], told: Told) -> bool:
+        """`write` for who is no task, on the connection that is open to a server. `told` hears of the raw replies, or
+        what `write` would raise; of a shard that has moved, BackendUnavailable, without a look where to. False when no
+        connection is open; nothing was sent then."""
+        wire = self._wires.get((address, HOT))
+        if wire is None or wire.closed:
+            return False
+        count = len(commands)
+
+        def answered(outcome: list[Any] | Exception) -> None:
+            if not isinstance(outcome, Exception):
+                for reply in outcome:
+                    if isinstance(reply, Exception):
+                        told(_meant(reply))
+                        return
+                try:
+                    self._durability.check(outcome[count:])
+                except BackendUnavailable as error:
+                    told(error)
+                    return
+                told(outcome[:count])
+            else:
+                told(_meant(outcome))
+
+        wire.send([*commands, *self._durability.commands], REPLY_S, answered)
+        return True
+
     async def look(self, shard: int, name: str, keys: Sequence[str], *args: Value) -> Any:
         """Run a script that only reads. One round trip, two the first time on a server."""
         text = _source(name)
@@ -404,6 +431,15 @@ class LogFull(BackendUnavailable):
 
 class StaleScript(Exception):
     """The server does not know the script, or the shard is at another epoch: open the shard, then load again."""
+
+
+def _meant(error: Exception) -> Exception:
+    """What came of a command that is not looked after any further: BackendUnavailable when a repeat may help."""
+    if not isinstance(error, (AuthenticationError, NoPermissionError)) and (
+        isinstance(error, (*_REFUSED, *_UNCLEAR)) or any(word in str(error) for word in _REFUSED_WORDS)
+    ):
+        return BackendUnavailable()
+    return _translate(error)
 
 
 def _translate(error: Exception) -> Exception:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dchat_server.adapters.redis_lanes import FIRST, Answer, Call, Lanes, Told
+from dchat_server.adapters.redis_lanes import FIRST, Answer, Call, Lanes, Trip
 from dchat_server.adapters.redis_nodes import RedisNodes
-from dchat_server.adapters.redis_wire import Value
 from dchat_server.tracing import CURRENT, Span, Tracing
 
 
@@ -21,40 +20,28 @@ class TracedLanes(Lanes):
         self._appends: dict[Call, Span] = {}
         """Of the attempts that are under way to append those."""
 
-    def put(self, shard: int, args: Sequence[Value], told: Told) -> Call:
-        if (span := CURRENT.get()) is None:
-            return super().put(shard, args, told)
+    def _put(self, call: Call) -> None:
+        if (span := CURRENT.get()) is not None:
+            told = call.told
 
-        def ended(outcome: list[Answer] | BaseException) -> None:
-            del self._requests[call]
-            told(outcome)
+            def ended(outcome: list[Answer] | BaseException) -> None:
+                del self._requests[call]
+                told(outcome)
 
-        call = super().put(shard, args, ended)
-        self._requests[call] = span
-        return call
+            self._requests[call], call.told = span, ended
+        super()._put(call)
 
-    async def _attempt(self, shards: dict[int, list[Call]], batches: dict[int, str]) -> None:
-        calls = [call for group in shards.values() for call in group]
-        recorded = {call: self._requests[call] for call in calls if call in self._requests}
-        if not recorded:
-            await super()._attempt(shards, batches)
-            return
-        messages = sum(call.messages for call in calls)
-        appends = {
-            call: self._tracing.append(span, [each for each in recorded.values() if each is not span], messages)
-            for call, span in recorded.items()
-        }
-        self._appends |= appends
-        error = ""
-        try:
-            await super()._attempt(shards, batches)
-        except BaseException as problem:
-            error = type(problem).__name__
-            raise
-        finally:
-            for call, append in appends.items():
-                del self._appends[call]
-                append.end(error=error)
+    def _starts(self, trip: Trip) -> None:
+        recorded = {call: self._requests[call] for call in trip.calls if call in self._requests}
+        messages = sum(call.messages for call in trip.calls)
+        for call, span in recorded.items():
+            others = [each for each in recorded.values() if each is not span]
+            self._appends[call] = self._tracing.append(span, others, messages)
+
+    def _ends(self, trip: Trip, error: BaseException | None = None) -> None:
+        for call in trip.calls:
+            if (append := self._appends.pop(call, None)) is not None:
+                append.end(error="" if error is None else type(error).__name__)
 
     def _contexts(self, calls: Sequence[Call]) -> str:
         words, at = [], FIRST

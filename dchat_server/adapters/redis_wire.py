@@ -1,9 +1,9 @@
 """The hot connections to Redis: batches out, batches of replies in, and nothing in between.
 
 redis-py opens the connection (TLS, AUTH, SELECT, names); its transport is then given to the small protocol below,
-which packs with hiredis, parses with hiredis and wakes one future a batch. That costs a third to a sixth of the CPU of
-redis-py's own command path (`make bench ARGS=wire`). All commands of the server go this way; only the locator, which
-asks once in a while, uses redis-py's clients.
+which packs with hiredis, parses with hiredis and tells one function a batch. That costs a third to a sixth of the CPU
+of redis-py's own command path (`make bench ARGS=wire`). All commands of the server go this way; only the locator,
+which asks once in a while, uses redis-py's clients.
 
 What this relies on (redis-py 8, tested in tests/unit/server/test_redis_wire.py): `AbstractConnection.connect()`
 leaves an asyncio `_writer` whose `transport` it may be parted from, and nothing unread in its reader.
@@ -14,28 +14,35 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import hiredis
+import structlog
 from redis._parsers.base import BaseParser
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 Value = str | bytes | int | float
+Told = Callable[[list[Any] | Exception], None]
+"""Hears the raw replies to a batch, in which an error reply is an exception, or why there are none. Called once, from
+no task in particular."""
+
+log = structlog.get_logger("dchat.wire")
 
 
 class _Call(NamedTuple):
     """A batch of commands that was sent, and is answered by so many replies."""
 
-    future: asyncio.Future[list[Any]]
+    told: Told
     replies: int
     deadline: float
 
 
 class RedisWire(asyncio.Protocol):
-    """One connection. `open` makes it; `call` may be used by several tasks, replies come in order."""
+    """One connection. `open` makes it; `send` and `call` may be used by all, replies come in order."""
 
     def __init__(self, writer: asyncio.StreamWriter) -> None:
         self._writer = writer  # kept: one that is let go closes its transport
@@ -68,21 +75,24 @@ class RedisWire(asyncio.Protocol):
         return wire
 
     async def call(self, commands: Sequence[Sequence[Value]], timeout_s: float) -> list[Any]:
-        """The raw replies to `commands`, sent as one write; error replies are exceptions within the list. No call
-        of a connection may have a shorter `timeout_s` than those before it.
+        """`send` for tasks: the raw replies. Raises redis' ConnectionError and TimeoutError; the connection is of no
+        use after either."""
+        future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        self.send(commands, timeout_s, partial(_settle, future))
+        return await future
 
-        Raises redis' ConnectionError and TimeoutError; the connection is of no use after either.
-        """
+    def send(self, commands: Sequence[Sequence[Value]], timeout_s: float, told: Told) -> None:
+        """Send `commands` as one write. `told` hears of their replies, or of a ConnectionError or TimeoutError of
+        redis', after which the connection is of no use. No batch of a connection may have a shorter `timeout_s`
+        than those before it. Raises ConnectionError when it is closed already; nobody is told then."""
         if self.closed:
             raise RedisConnectionError("The connection to Redis is closed.")
-        loop = asyncio.get_running_loop()
-        call = _Call(loop.create_future(), len(commands), time.monotonic() + timeout_s)
         packed = [hiredis.pack_command(tuple(command)) for command in commands]  # type: ignore[arg-type]
-        self._waiting.append(call)  # not before: what cannot be packed is never answered
-        self._transport.write(b"".join(packed))
+        # Not before: what cannot be packed is never answered.
+        self._waiting.append(_Call(told, len(commands), time.monotonic() + timeout_s))
+        self._transport.write(packed[0] if len(packed) == 1 else b"".join(packed))
         if self._watch is None:
-            self._watch = loop.call_later(timeout_s, self._look)
-        return await call.future
+            self._watch = asyncio.get_running_loop().call_later(timeout_s, self._look)
 
     def close(self) -> None:
         self._end(RedisConnectionError("The connection to Redis was closed."))
@@ -93,10 +103,9 @@ class RedisWire(asyncio.Protocol):
             while (reply := self._reader.gets()) is not False:
                 self._replies.append(reply)
                 while self._waiting and len(self._replies) >= self._waiting[0].replies:
-                    future = self._waiting.popleft().future
+                    call = self._waiting.popleft()
                     replies, self._replies = self._replies, []
-                    if not future.done():
-                        future.set_result(replies)
+                    _tell(call, replies)
         except RedisConnectionError as error:
             self._end(error)
 
@@ -120,5 +129,20 @@ class RedisWire(asyncio.Protocol):
             self._watch.cancel()
         waiting, self._waiting = self._waiting, deque()
         for call in waiting:
-            if not call.future.done():
-                call.future.set_exception(error)
+            _tell(call, error)
+
+
+def _tell(call: _Call, outcome: list[Any] | Exception) -> None:
+    try:
+        call.told(outcome)
+    except Exception:  # a fault of theirs: those who wait behind must hear of their own
+        log.exception("reply_not_taken")
+
+
+def _settle(future: asyncio.Future[list[Any]], outcome: list[Any] | Exception) -> None:
+    if future.done():  # whoever waited has given up
+        return
+    if isinstance(outcome, Exception):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)

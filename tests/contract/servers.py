@@ -24,7 +24,7 @@ from dchat_server.adapters.redis_nodes import RedisNodes
 from dchat_server.adapters.redis_room_log import RedisRoomLog
 from dchat_server.adapters.redis_rooms import RedisRoomStore
 from dchat_server.model import Draft, Event
-from dchat_server.ports import Batch, Feed, Lost, Overtaken, RoomLog, RoomStore
+from dchat_server.ports import Batch, Change, Feed, Lost, Overtaken, RoomLog, RoomStore
 from tests.fakes import SHARDS, MemoryCluster, MemoryFeed, MemoryNodes, MemoryRoomLog, MemoryRoomStore, MemoryShard
 from tests.harness.redis import RedisCluster, RedisServer
 
@@ -252,23 +252,34 @@ class Hearing:
     """A worker's reading of the feed, as a list that grows."""
 
     def __init__(self, feed: Feed) -> None:
-        self.changes: list[Batch | Lost | Overtaken] = []
+        self.changes: list[Change] = []
         self.breaks = 0
         self.turns = 0
         self._feed = feed
+        self._offers = 0
         self._tasks = [asyncio.create_task(self._read(group)) for group in feed.groups()]
 
     async def _read(self, group: Any) -> None:
         while True:
             try:
-                async for changes in self._feed.read(group):
-                    self.turns += 1
-                    self.changes += changes
+                async for changes in self._feed.read(group, self._take):
+                    self._took(changes)
             except Exception as error:
                 if type(error).__name__ != "FeedDown":
                     raise
                 self.breaks += 1
                 await asyncio.sleep(0.02)
+
+    def _take(self, changes: list[Change]) -> bool:
+        """Every other time, so that both ways are taken, and one behind the other."""
+        self._offers += 1
+        if self._offers % 2:
+            self._took(changes)
+        return self._offers % 2 == 1
+
+    def _took(self, changes: list[Change]) -> None:
+        self.turns += 1
+        self.changes += changes
 
     @property
     def events(self) -> list[Event]:

@@ -14,22 +14,24 @@ from dchat_server.cursor import Cursor
 from dchat_server.errors import BackendUnavailable
 from dchat_server.hub import Hub, Stream
 from dchat_server.model import Event, Position
-from dchat_server.ports import Batch, FeedDown, Lost, Overtaken, Place
+from dchat_server.ports import Batch, Change, FeedDown, Lost, Overtaken, Place, Take, take_nothing
 from dchat_server.pump import Pump, _slices
 from tests.fakes import MemoryCluster, MemoryFeed, MemoryNodes, MemoryRoomLog, MemoryRoomStore
 from tests.property.sse import decode
 
-Change = Batch | Lost | Overtaken
 
-
-@pytest.fixture(autouse=True)
-def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, params=["at once", "by the task"])
+def quiet(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    monkeypatch.setattr(Script, "offers", request.param == "at once")
     monkeypatch.setattr(pump_module, "log", mock.Mock())
     monkeypatch.setattr(pump_module, "GRACE_S", 0.05)
 
 
 class Script:
     """A feed that does what a test tells it: hands changes out, fails, or stays silent."""
+
+    offers = True
+    """Whether `take` is asked first; else the reader's task gets everything."""
 
     def __init__(self, *groups: Sequence[int]) -> None:
         self._groups = groups or ([0],)
@@ -42,12 +44,13 @@ class Script:
     async def start(self, backlog: int) -> dict[int, Position]:
         return self.positions
 
-    async def read(self, shards: Sequence[int]) -> AsyncIterator[list[Change]]:
+    async def read(self, shards: Sequence[int], take: Take = take_nothing) -> AsyncIterator[list[Change]]:
         while True:
             given = await self.next.get()
             if isinstance(given, Exception):
                 raise given
-            yield given
+            if not (self.offers and take(given)):
+                yield given
 
 
 class Out:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextvars import Context
 from typing import Any
 
 import pytest
@@ -19,15 +20,20 @@ from dchat_server.logs import request_id
 
 
 class Nodes:
-    """Stores what send.lua would be given. `trouble` is raised by the next attempts, before or after they acted."""
+    """Stores what send.lua would be given. `trouble` is raised by the next attempts, before or after they acted.
+    `connected`: the first attempt needs no task; else a task makes all of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, connected: bool) -> None:
+        self.connected = connected
+        self._tasks: set[asyncio.Task[None]] = set()
         self.keys = Keys(4)
         self.stored: list[str] = []
         self.calls: list[int] = []
         self.trouble: list[tuple[str, Exception]] = []
         self.answered: dict[str, list[list[Any]]] = {}
+        self.keyed: dict[str, int] = {}
         self.loads = 0
+        self.moved: dict[int, str] = {}
         self.gate = asyncio.Event()
         self.gate.set()
         self.under_way = self.most_under_way = 0
@@ -35,7 +41,7 @@ class Nodes:
         """Whose request is named in what is logged while a call is under way."""
 
     def address(self, shard: int) -> str:
-        return "one" if shard < 2 else "two"
+        return self.moved.get(shard, "one" if shard < 2 else "two")
 
     def fenced(self, shard: int, name: str, *args: Any) -> list[Any]:
         assert name == "send"
@@ -43,6 +49,21 @@ class Nodes:
 
     async def load(self, shard: int) -> None:
         self.loads += 1
+
+    def begin_write(self, address: str, commands: Sequence[Sequence[Any]], told: Callable[[Any], None]) -> bool:
+        assert {self.address(int(command[0])) for command in commands} == {address}
+        if self.connected:
+            task = asyncio.get_running_loop().create_task(self._answer(commands, told), context=Context())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return self.connected
+
+    async def _answer(self, commands: Sequence[Sequence[Any]], told: Callable[[Any], None]) -> None:
+        try:
+            outcome: Any = await self.write(0, commands)
+        except Exception as error:
+            outcome = error
+        told(outcome)
 
     async def write(self, shard: int, commands: Sequence[Sequence[Any]]) -> list[Any]:
         self.on_behalf_of.add(request_id.get())
@@ -63,20 +84,26 @@ class Nodes:
     def _send(self, command: Sequence[Any]) -> list[Any]:
         batch, messages = command[2], command[FIRST:]
         if batch in self.answered:
-            return self.answered[batch]  # type: ignore[return-value]
+            return self.answered[batch]
         reply: list[Any] = []
         self.calls.append(len(messages) // ARGUMENTS)
         for at in range(0, len(messages), ARGUMENTS):
+            key = messages[at + 3]
+            if key in self.keyed:
+                reply += [b"repeat", str(self.keyed[key]), "1", "7", 0]
+                continue
             self.stored.append(messages[at + 7])
             reply += [b"ok", len(self.stored), 1, 7, 1]
+            if key:
+                self.keyed[key] = len(self.stored)
         if batch:
             self.answered[batch] = reply
         return reply
 
 
-@pytest.fixture
-def nodes() -> Nodes:
-    return Nodes()
+@pytest.fixture(params=[True, False], ids=["connected", "not connected"])
+def nodes(request: pytest.FixtureRequest) -> Nodes:
+    return Nodes(request.param)
 
 
 @pytest.fixture
@@ -132,10 +159,11 @@ async def test_who_fails_to_take_an_answer_harms_nobody_who_shares_the_call(lane
     def fail(outcome: object) -> None:
         raise ZeroDivisionError
 
+    first = submit(lanes, "first")
     lanes.put(0, ["p", "hall", "ada", "", 1, "", "", "a"], fail)
-    assert seqs(await submit(lanes, "b")) == [2]
-    assert nodes.calls == [2]
-    assert seqs(await submit(lanes, "c")) == [3]
+    assert seqs(await submit(lanes, "b")) == [3]
+    assert (nodes.calls, await first) == ([1, 2], [(b"ok", 1, 1, 7)])
+    assert seqs(await submit(lanes, "c")) == [4]
 
 
 async def test_a_send_that_follows_a_lone_one_waits_for_nobody_and_one_that_follows_many_does(
@@ -187,6 +215,26 @@ async def test_a_server_that_forgot_the_script_is_given_it_again(lanes: Lanes, n
     nodes.trouble = [("before", StaleScript()), ("before", StaleScript())]
     await submit(lanes, "a")
     assert (nodes.loads, nodes.stored) == (2, ["a"])
+
+
+async def test_a_call_whose_shard_has_moved_since_goes_where_it_is_now(lanes: Lanes, nodes: Nodes) -> None:
+    nodes.gate.clear()
+    first = submit(lanes, "a")
+    second = submit(lanes, "b", shard=1)
+    nodes.moved = {1: "two"}
+    nodes.gate.set()
+    assert [seqs(await each) for each in (first, second)] == [[1], [2]]
+
+
+async def test_a_reply_that_is_none_of_the_scripts_is_told_and_ends_nothing_else(
+    lanes: Lanes, nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(nodes, "_send", lambda command: [b"ok", b"odd"])
+        with pytest.raises((ValueError, IndexError)):
+            await submit(lanes, "a")
+    assert seqs(await submit(lanes, "b")) == [1]
+    await lanes.idle()
 
 
 async def test_what_cannot_be_repeated_is_told_at_once(lanes: Lanes, nodes: Nodes) -> None:
