@@ -93,13 +93,14 @@ class Trip:
     def settle(self, shards: Sequence[int], replies: Sequence[Any]) -> None:
         """Give the calls of these shards their answers."""
         for shard, reply in zip(shards, replies, strict=True):
+            calls = self.shards[shard]
+            answers = _answers(reply)
+            if len(answers) != sum(call.messages for call in calls):
+                raise ValueError("the log answered another number of messages than it was given")
             at = 0
-            for call in self.shards[shard]:
-                end = at + 5 * call.messages
-                # (The numbers of a repeat are text.)
-                call.settle(
-                    [(reply[i], int(reply[i + 1]), int(reply[i + 2]), int(reply[i + 3])) for i in range(at, end, 5)]
-                )
+            for call in calls:
+                end = at + call.messages
+                call.settle(answers[at:end])
                 at = end
 
     def fail(self, error: BaseException, now: float = float("inf")) -> None:
@@ -112,6 +113,19 @@ class Trip:
     def done(self) -> bool:
         """True once every call has its answer."""
         return all(call.done for call in self.calls)
+
+
+def _answers(reply: Sequence[Any]) -> list[Answer]:
+    """What send.lua says of each message: its reply has one entry for all that were stored one behind the other."""
+    answers: list[Answer] = []
+    for at in range(0, len(reply), 5):
+        status, count = reply[at], reply[at + 1]
+        seq, ts, epoch = int(reply[at + 2]), int(reply[at + 3]), int(reply[at + 4])  # (those of a repeat are text)
+        if count == 1:
+            answers.append((status, seq, ts, epoch))
+        else:
+            answers += [(status, each, ts, epoch) for each in range(seq, seq + count)]
+    return answers
 
 
 class _Lane:

@@ -9,13 +9,14 @@
 -- again, now with another EPOCH and so another SHA. Nothing is ever appended under an epoch that is over.
 
 local FEED_MAX = '20000'
-local FEED, PREFIX, call = KEYS[1], EPOCH .. '-', redis.call
+local FEED, PREFIX, call, format = KEYS[1], EPOCH .. '-', redis.call, string.format
 
 local shard = redis.call('HMGET', KEYS[2], 'epoch', 'head', 'behind')
 if shard[1] ~= EPOCH then
   return redis.error_reply('STALEEPOCH the shard is at epoch ' .. (shard[1] or 'none'))
 end
 local feed_head = tonumber(shard[2])
+local feed_was = feed_head
 local BEHIND = shard[3] == '1'
 -- Sorted set: rooms with events that are not archived, by the time of the first of them.
 local DIRTY = string.sub(KEYS[1], 1, -5) .. 'dirty'
@@ -55,34 +56,34 @@ local function append(room, name, kind, body, now)
     room.epochs = room.epochs .. ' ' .. EPOCH .. ':' .. room.head
   end
   -- Lua takes half a microsecond to write a number as text: each is written once.
-  local seq, offset = tostring(room.head), tostring(feed_head)
+  local seq, offset = format('%d', room.head), format('%d', feed_head)
   if room.ts ~= room.written then
-    room.written, room.time = room.ts, tostring(room.ts)
+    room.written, room.time = room.ts, ' ' .. format('%d', room.ts) .. ' '
   end
-  room.seq, room.count = seq, tostring(room.n)
-  local tail = ' ' .. room.time .. ' ' .. room.count
+  local tail = room.time .. format('%d', room.n)
   call('XADD', room.log, PREFIX .. seq, 't', kind, 'x', offset .. tail, 'd', body)
-  call('XADD', FEED, 'MAXLEN', '~', FEED_MAX, PREFIX .. offset,
-             'r', name, 't', kind, 'x', EPOCH .. ' ' .. seq .. tail, 'd', body)
+  call('XADD', FEED, PREFIX .. offset, 'r', name, 't', kind, 'x', EPOCH .. ' ' .. seq .. tail, 'd', body)
   room.offset, room.name = feed_head, name
 end
 
 -- Add an entry that belongs to no room (a revocation, a read marker): workers act on it, nobody pages through it.
 local function announce(kind, user, body)
   feed_head = feed_head + 1
-  redis.call('XADD', KEYS[1], 'MAXLEN', '~', FEED_MAX, EPOCH .. '-' .. feed_head, 'c', kind, 'u', user, 'd', body)
+  call('XADD', FEED, PREFIX .. feed_head, 'c', kind, 'u', user, 'd', body)
 end
 
 -- Write the counters back. Every script that appended ends with this.
 local function commit()
   for prefix, room in pairs(loaded) do
     if room and room.offset then
-      redis.call('HSET', prefix .. ':meta', 'head', room.head, 'epoch', room.epoch, 'epochs', room.epochs,
-                 'ts', room.ts, 'n', room.n, 'f', room.offset)
-      call('ZADD', DIRTY, 'NX', room.time, room.name)
+      call('HSET', prefix .. ':meta', 'head', room.head, 'epoch', room.epoch, 'epochs', room.epochs,
+           'ts', room.ts, 'n', room.n, 'f', room.offset)
+      call('ZADD', DIRTY, 'NX', room.ts, room.name)
     end
   end
-  redis.call('HSET', KEYS[2], 'head', feed_head)
+  call('HSET', KEYS[2], 'head', feed_head)
+  -- Redis drops whole blocks of entries here; to look at each of them whether there is one to drop costs more.
+  if math.floor(feed_head / 64) > math.floor(feed_was / 64) then call('XTRIM', FEED, 'MAXLEN', '~', FEED_MAX) end
 end
 
 -- The answer an operation gave when it was done before under the same key: {'fingerprint', seq, ts, epoch} or nil.
@@ -94,7 +95,7 @@ local function done_before(key)
 end
 
 local function remember(key, ttl, print, room)
-  call('SET', key, print .. ' ' .. room.seq .. ' ' .. room.time .. ' ' .. EPOCH, 'EX', ttl)
+  call('SET', key, print .. ' ' .. format('%d', room.head) .. room.time .. EPOCH, 'EX', ttl)
 end
 
 -- True when a leader with this fence may write; a higher one than was seen is kept. Fences have up to 63 bits, more than

@@ -2,9 +2,9 @@
 --
 -- ARGV: now (ms), batch key, its ttl (s), traced, then for each message
 --   room prefix, room name, sender, idempotency key, ttl (s), fingerprint, mentions (names joined by commas), body
--- Returns five values a message: status, seq, ts, epoch, feed offset. Status is `ok`, `repeat` (stored before under
--- this key: its first place is returned), `behind` (ask the archive first) or the code of a refusal. A refused message
--- changes nothing.
+-- Returns five values for each run of answers: status, how many, seq of the first, ts, epoch. Status is `ok`, `repeat`
+-- (stored before under this key: its first place is returned), `behind` (ask the archive first) or the code of a refusal.
+-- Messages stored one behind the other in a room are one run. A refused message changes nothing.
 --
 -- A sender's own idempotency key is remembered for each message, with a print of what it said; the print `*`, of a
 -- deleted message that came back from the archive, is like any. Messages without one (the key is empty) only need
@@ -28,24 +28,29 @@ if ARGV[4] ~= '' then
   for at, context in string.gmatch(ARGV[4], '(%d+) (%S+)') do traced[tonumber(at)] = context end
 end
 
-local function answer(status, seq, ts, epoch, offset)
-  out[n + 1], out[n + 2], out[n + 3], out[n + 4], out[n + 5] = status, seq, ts, epoch, offset
-  n = n + 5
+local run -- the room of the last answer, when that was `ok`
+
+local function answer(status, seq, ts, epoch)
+  out[n + 1], out[n + 2], out[n + 3], out[n + 4], out[n + 5] = status, 1, seq, ts, epoch
+  n, run = n + 5, nil
 end
 
 local function refuse(code)
-  answer(code, 0, 0, 0, 0)
+  answer(code, 0, 0, 0)
 end
+
+local at, from, who, role, room
 
 for i = 5, #ARGV, 8 do
   local prefix, name, sender, key = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   local print, mentions, body = ARGV[i + 5], ARGV[i + 6], ARGV[i + 7]
-  local room = room_at(prefix)
-  local who = prefix .. ' ' .. sender
-  local role = roles[who]
-  if role == nil then
-    role = redis.call('HGET', prefix .. ':members', sender)
-    roles[who] = role
+  if prefix ~= at or sender ~= from then
+    at, from, room, who = prefix, sender, room_at(prefix), prefix .. ' ' .. sender
+    role = roles[who]
+    if role == nil then
+      role = call('HGET', prefix .. ':members', sender)
+      roles[who] = role
+    end
   end
   if lacking(prefix) then
     refuse('behind')
@@ -59,7 +64,7 @@ for i = 5, #ARGV, 8 do
       if before[1] ~= print and before[1] ~= '*' then
         refuse('idempotency_conflict')
       else
-        answer('repeat', before[2], before[3], before[4], 0)
+        answer('repeat', before[2], before[3], before[4])
       end
     elseif role == 'reader' then
       refuse('read_only')
@@ -69,7 +74,12 @@ for i = 5, #ARGV, 8 do
       if traced and traced[i] then announce('trace', '', traced[i] .. ' ' .. room.head + 1 .. ' ' .. name) end
       append(room, name, 'message', body, now)
       if key ~= '' then remember(key, ARGV[i + 4], print, room) end
-      posted[who] = {prefix, sender, room.seq .. ' ' .. room.count}
+      local mine = posted[who]
+      if not mine then
+        mine = {prefix .. ':posted', sender}
+        posted[who] = mine
+      end
+      mine[3], mine[4] = room.head, room.n
       if mentions ~= '' then
         for user in string.gmatch(mentions, '[^,]+') do
           if redis.call('HEXISTS', prefix .. ':members', user) == 1 then
@@ -79,14 +89,19 @@ for i = 5, #ARGV, 8 do
           end
         end
       end
-      answer('ok', room.head, room.ts, EPOCH, feed_head)
+      if run == room then
+        out[n - 3] = out[n - 3] + 1
+      else
+        answer('ok', room.head, room.ts, EPOCH)
+        run = room
+      end
     end
   end
 end
 
 -- What somebody wrote themselves they have read: the place of each sender's last message.
 for _, last in pairs(posted) do
-  redis.call('HSET', last[1] .. ':posted', last[2], last[3])
+  call('HSET', last[1], last[2], last[3] .. ' ' .. last[4])
 end
 commit()
 if batch ~= '' then call('SET', batch, cmsgpack.pack(out), 'EX', ARGV[3]) end

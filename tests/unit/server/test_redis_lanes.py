@@ -90,10 +90,13 @@ class Nodes:
         for at in range(0, len(messages), ARGUMENTS):
             key = messages[at + 3]
             if key in self.keyed:
-                reply += [b"repeat", str(self.keyed[key]), "1", "7", 0]
+                reply += [b"repeat", 1, str(self.keyed[key]), "1", "7"]
                 continue
             self.stored.append(messages[at + 7])
-            reply += [b"ok", len(self.stored), 1, 7, 1]
+            if reply[-5:-4] == [b"ok"]:
+                reply[-4] += 1
+            else:
+                reply += [b"ok", 1, len(self.stored), 1, 7]
             if key:
                 self.keyed[key] = len(self.stored)
         if batch:
@@ -230,9 +233,10 @@ async def test_a_reply_that_is_none_of_the_scripts_is_told_and_ends_nothing_else
     lanes: Lanes, nodes: Nodes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(nodes, "_send", lambda command: [b"ok", b"odd"])
-        with pytest.raises((ValueError, IndexError)):
-            await submit(lanes, "a")
+        for odd in ([b"ok", b"odd"], [b"ok", 2, 1, 1, 7], []):
+            patch.setattr(nodes, "_send", lambda command, odd=odd: odd)
+            with pytest.raises((ValueError, IndexError)):
+                await submit(lanes, "a")
     assert seqs(await submit(lanes, "b")) == [1]
     await lanes.idle()
 
