@@ -105,11 +105,11 @@ class RedisFeed:
         for feed, rows in reply:
             shard = self._shards[feed]
             epoch, offset = self.positions[shard]
-            first, last = offset + 1, offset + len(rows)
-            # Ids of a stream rise, so when its ends are where so many entries put them, all are dense in between.
-            if rows[0][0] != b"%d-%d" % (epoch, first) or rows[-1][0] != b"%d-%d" % (epoch, last):
+            last = offset + len(rows)
+            # All ids lie behind where we are, and they rise: if the last one is where so many put it, none is missing.
+            if rows[-1][0] != b"%d-%d" % (epoch, last):
                 return None
-            entries = [decode_entry(row, at) for at, (_, row) in enumerate(rows, first)]
+            entries = [decode_entry(row, at) for at, (_, row) in enumerate(rows, offset + 1)]
             batches.append(Batch(shard, entries, Position(epoch, last)))
         for batch in batches:
             self.positions[batch.shard] = batch.position

@@ -11,7 +11,7 @@ from dchat_server.adapters import redis_feed
 from dchat_server.adapters.redis_nodes import RedisNodes, StaleScript, _fenced_text, _source
 from dchat_server.errors import BackendUnavailable, ClusterMismatch
 from dchat_server.model import Control, Position
-from dchat_server.ports import Batch, Lost, Marker, Overtaken
+from dchat_server.ports import Batch, Change, Lost, Marker, Overtaken
 from tests.contract.servers import Hearing, Place, Ports, RedisPlace, create, draft, hearing
 from tests.fakes import SHARDS
 
@@ -120,6 +120,36 @@ async def test_a_long_backlog_comes_in_several_reads_and_whole(place: Place, mon
         await each.until(lambda each: len(each.events) == 602)
         assert heard(each, "hall") == await said(writer, "hall")
         assert not each.news
+
+
+async def test_a_take_that_fails_ends_the_reading_and_the_next_goes_on_behind_it(place: Place) -> None:
+    writer, reader = await place.worker(), await place.worker()
+    await create(writer.store, "hall", "ada")
+    await reader.feed.start(0)
+    shard = place.keys.shard("hall")
+    (group,) = [group for group in reader.feed.groups() if shard in group]
+
+    def fail(changes: list[Change]) -> bool:
+        if changes:
+            raise ZeroDivisionError
+        return True
+
+    async def read() -> None:
+        async for _ in reader.feed.read(group, fail):
+            pass
+
+    reading = asyncio.create_task(read())
+    await writer.log.send("hall", draft("ada", "one"))
+    with pytest.raises(ZeroDivisionError):
+        async with asyncio.timeout(20):
+            await reading
+    await writer.log.send("hall", draft("ada", "two"))
+    each = Hearing(reader.feed)
+    try:
+        await each.until(lambda each: each.events)
+        assert [event.seq for event in each.events] == [4]
+    finally:
+        await each.stop()
 
 
 # --- epochs ---------------------------------------------------------------------------------------------------------

@@ -79,6 +79,45 @@ async def test_sends_beside_one_whose_reply_was_lost_are_stored_once_and_in_orde
     assert await through.texts() == ["first", *map(str, range(40))]
 
 
+async def test_sends_that_share_a_call_are_each_told_their_own(through: Through) -> None:
+    """To two rooms of a shard, by turns and in rows, repeats and refusals among them."""
+    shard = through.nodes.keys.shard
+    other = next(name for number in range(99) if shard(name := f"other{number}") == shard("hall"))
+    await create(through.store, other, "bob", "ada")
+    await through.log.send(other, draft("ada", "once", "k"))
+    rooms = "hall", other, "hall", "hall", other, other, other, "hall"
+    sends = [(room, draft("ada" if number % 2 else "bob", f"{number}")) for number, room in enumerate(rooms)]
+    sends.insert(3, ("hall", draft("eve", "no member")))
+    sends.insert(6, (other, draft("ada", "once", "k")))
+    before = through.log.send("hall", draft("ada", "first of them"))
+    outcomes = await asyncio.gather(
+        before, *(through.log.send(room, sent) for room, sent in sends), return_exceptions=True
+    )
+    told = outcomes[1:]
+    assert isinstance(refused := told.pop(3), ChatError)
+    assert refused.code == "not_a_member"
+    assert isinstance(repeated := told.pop(5), Sent)
+    assert repeated.repeated
+    for number, (room, sent) in enumerate(zip(rooms, told, strict=True)):
+        assert isinstance(sent, Sent)
+        (event,) = await through.log.read(room, sent.seq - 1, 1)
+        assert (event.seq, event.epoch, event.ts) == (sent.seq, sent.epoch, sent.ts)
+        assert wire.body_fields(event)["text"] == f"{number}"
+        assert not sent.repeated
+
+
+async def test_a_feed_keeps_no_more_than_it_should(through: Through) -> None:
+    """Redis drops blocks of a hundred entries, and the script looks for them only now and then."""
+    shard = through.nodes.keys.shard("hall")
+    feed = through.nodes.keys.feed(shard)
+    for _ in range(86):
+        await through.log.send_many("hall", [draft("ada", "x")] * 240)
+    assert 20_000 <= await through.nodes.run(shard, "XLEN", feed) <= 20_000 + 100 + 64 + 240
+    for _ in range(200):
+        await through.log.send("hall", draft("ada", "x"))
+    assert 20_000 <= await through.nodes.run(shard, "XLEN", feed) <= 20_000 + 100 + 64
+
+
 async def test_all_other_changes_are_made_once_as_well(through: Through) -> None:
     """Each is an event of its own, so a repeat would show in the log."""
     head = (await through.log.read_back("hall", None, 1))[0].seq

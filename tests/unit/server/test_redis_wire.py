@@ -126,3 +126,25 @@ async def test_the_connection_outlives_what_redis_py_kept_of_it(pong: RedisWire)
     gc.collect()  # a StreamWriter that nobody holds closes its transport
     await asyncio.sleep(0.01)
     assert await pong.call([("PING",)], 5) == [b"PONG"]
+
+
+async def test_who_fails_to_take_a_reply_shifts_nobodys() -> None:
+    def fail(outcome: object) -> None:
+        raise ZeroDivisionError
+
+    async with FakeRedis(b":1\r\n:2\r\n") as wire:
+        wire.send([("A",)], 20, fail)
+        assert await wire.call([("B",)], 20) == [2]
+        assert not wire.closed
+
+
+async def test_those_who_wait_are_told_once_that_the_connection_has_ended_and_nobody_after_that() -> None:
+    told: list[object] = []
+    async with FakeRedis() as wire:
+        wire.send([("A",)], 20, told.append)
+        wire.close()
+        wire.close()
+        assert [type(outcome) for outcome in told] == [RedisConnectionError]
+        with pytest.raises(RedisConnectionError):
+            wire.send([("B",)], 20, told.append)
+        assert len(told) == 1
