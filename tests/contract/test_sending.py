@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from dchat_server import wire
 from dchat_server.adapters import redis_lanes, redis_nodes
+from dchat_server.adapters.redis_durability import Durability
 from dchat_server.adapters.redis_nodes import RedisNodes
 from dchat_server.adapters.redis_room_log import RedisRoomLog
 from dchat_server.adapters.redis_rooms import RedisRoomStore
@@ -176,6 +177,21 @@ async def test_a_frozen_server_is_given_up_in_time(through: Through, monkeypatch
     await asyncio.sleep(0.1)
     monkeypatch.setattr(redis_lanes, "DEADLINE_S", 5)
     assert (await through.log.send("hall", draft("ada", "again"))).seq > 4
+
+
+async def test_what_is_not_safe_yet_is_not_acknowledged(through: Through, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replica is asked for, and there is none. Of three sends the first opens the connection."""
+    monkeypatch.setattr(redis_lanes, "DEADLINE_S", 0.3)
+    monkeypatch.setattr(redis_nodes, "REPLY_S", 20)  # Redis itself waits for a second
+    nodes = RedisNodes(through.server.url, SHARDS, durability=Durability("replicated"))
+    await nodes.start()
+    log = RedisRoomLog(nodes)
+    for number in range(3):
+        with pytest.raises(BackendUnavailable):
+            await log.send("hall", draft("ada", f"{number}", f"k{number}"))
+    await log.settle()
+    await nodes.stop()
+    assert await through.texts() == ["first", "0", "1", "2"], "accepted, once, and not promised"
 
 
 async def test_a_server_that_is_full_says_so_at_once_and_stores_nothing(through: Through) -> None:

@@ -56,10 +56,12 @@ class Script:
 class Out:
     def __init__(self) -> None:
         self.data = b""
+        self.writes = 0
         self.closed = False
 
     def write(self, data: bytes) -> None:
         self.data += data
+        self.writes += 1
 
     def close(self) -> None:
         self.closed = True
@@ -225,6 +227,14 @@ def test_a_large_batch_is_cut_into_slices_that_say_the_same(monkeypatch: pytest.
         assert isinstance(last, Event)
         assert part.position == Position(1, last.offset)
     assert parts[-1][0].position == whole.position
+
+
+async def test_a_large_batch_goes_out_in_several_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pump_module, "SLICE_BYTES", 1000)
+    async with Setting(Script()) as here:
+        here.feed.next.put_nowait([batch(*(event(offset, "x" * 300) for offset in range(1, 21)))])
+        await until(lambda: len(here.out.types) == 20)
+        assert here.out.writes > 4
 
 
 async def test_a_tail_that_is_lost_is_told_by_what_the_rooms_log_kept() -> None:

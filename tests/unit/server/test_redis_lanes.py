@@ -189,6 +189,15 @@ async def test_a_send_that_follows_a_lone_one_waits_for_nobody_and_one_that_foll
     assert await turns() == after_one
 
 
+async def test_two_pipelines_that_gather_at_once_find_enough_for_one_alone(lanes: Lanes, nodes: Nodes) -> None:
+    await asyncio.gather(*(submit(lanes, "x") for _ in range(3)))
+    async with asyncio.timeout(20):
+        await asyncio.gather(*(submit(lanes, str(number)) for number in range(MAX_CALL)))
+        await submit(lanes, "again")
+        await lanes.idle()
+    assert nodes.calls == [1, 2, MAX_CALL, 1]
+
+
 async def test_servers_do_not_wait_for_each_other(lanes: Lanes, nodes: Nodes) -> None:
     nodes.gate.clear()
     futures = [submit(lanes, "a", shard=0), submit(lanes, "b", shard=3)]
