@@ -113,8 +113,8 @@ class Pump:
 
     def _publish_at_once(self, changes: Sequence[Change]) -> bool:
         """Publish what happens as a rule, before anything else is done; False when it takes a while, and nothing was
-        published. A message goes out as soon as its bytes are here, a quarter of the time from send to delivery sooner
-        than when the reader's task had to wake up for it."""
+        published. So a message goes out while its bytes are read, and before its sender is answered, instead of when
+        the reader's task has its turn."""
         size = 0
         for change in changes:
             if not isinstance(change, Batch):

@@ -90,7 +90,12 @@ class RedisWire(asyncio.Protocol):
         packed = [hiredis.pack_command(tuple(command)) for command in commands]  # type: ignore[arg-type]
         # Not before: what cannot be packed is never answered.
         self._waiting.append(_Call(told, len(commands), time.monotonic() + timeout_s))
-        self._transport.write(packed[0] if len(packed) == 1 else b"".join(packed))
+        try:
+            self._transport.write(packed[0] if len(packed) == 1 else b"".join(packed))
+        except Exception as error:  # what ended it is not known here yet
+            self._waiting.pop()
+            self._end(broken := RedisConnectionError(f"The connection to Redis is broken: {error}"))
+            raise broken from error
         if self._watch is None:
             self._watch = asyncio.get_running_loop().call_later(timeout_s, self._look)
 

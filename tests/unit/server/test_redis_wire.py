@@ -138,6 +138,26 @@ async def test_who_fails_to_take_a_reply_shifts_nobodys() -> None:
         assert not wire.closed
 
 
+async def test_a_batch_that_cannot_be_written_is_told_by_raising_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        def write(self, data: bytes) -> None:
+            raise RuntimeError("the handler is closed")
+
+        def abort(self) -> None:
+            pass
+
+    first: list[object] = []
+    second: list[object] = []
+    async with FakeRedis() as wire:
+        wire.send([("A",)], 20, first.append)
+        wire._transport.abort()
+        monkeypatch.setattr(wire, "_transport", Broken())
+        with pytest.raises(RedisConnectionError):
+            wire.send([("B",)], 20, second.append)
+        assert wire.closed
+    assert ([type(outcome) for outcome in first], second) == ([RedisConnectionError], [])
+
+
 async def test_those_who_wait_are_told_once_that_the_connection_has_ended_and_nobody_after_that() -> None:
     told: list[object] = []
     async with FakeRedis() as wire:
