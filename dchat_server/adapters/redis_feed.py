@@ -28,6 +28,10 @@ _Left = tuple[Any, list[Change] | None]
 """The reply to an XREAD, and what it brings when that is known."""
 
 
+class _TakeFailed(Exception):
+    """`take` raised its cause, which may look like a failure of the connection's."""
+
+
 class RedisFeed:
     """Reads the shards' feeds for one worker. Not shared between tasks but for disjoint shards."""
 
@@ -53,17 +57,22 @@ class RedisFeed:
         except (BackendUnavailable, RedisError) as error:
             raise FeedDown(str(error)) from error
         try:
-            changes: list[Change] = []
+            # What is found out is handed out at once: if the next look fails, nobody asks for it again.
             for shard in shards:
-                changes += await self._reopen(shard)
-            yield changes
+                if changes := await self._reopen(shard):
+                    yield changes
+            yield []
             while True:
-                reply, left = await self._until_left(connection, shards, take)
-                if left is None:
-                    left = []
-                    for feed, rows in reply:
-                        left += await self._take(self._shards[feed], rows)
-                yield left
+                reply, taken_in = await self._until_left(connection, shards, take)
+                if taken_in is not None:
+                    self._move(taken_in)
+                    yield taken_in
+                    continue
+                for feed, rows in reply:
+                    async for changes in self._take(self._shards[feed], rows):
+                        yield changes
+        except _TakeFailed as failed:
+            raise (failed.__cause__ or failed) from None
         except (RedisError, OSError, TimeoutError, BackendUnavailable) as error:
             raise FeedDown(f"{type(error).__name__}: {error}") from error
         finally:
@@ -88,7 +97,7 @@ class RedisFeed:
                 if isinstance(reply, Exception):
                     raise reply
                 changes = self._plain(reply or ())
-                if changes is not None and take(changes):
+                if changes is not None and self._taken(take, changes):
                     ask()
                 else:
                     left.set_result((reply, changes))
@@ -99,8 +108,7 @@ class RedisFeed:
         return left
 
     def _plain(self, reply: Sequence[Any]) -> list[Change] | None:
-        """What a reply brings, when all of it goes on where its shard was read up to; else None, and nothing of it was
-        taken in."""
+        """What a reply brings, when all of it goes on where its shard was read up to; else None."""
         batches: list[Change] = []
         for feed, rows in reply:
             shard = self._shards[feed]
@@ -111,11 +119,25 @@ class RedisFeed:
                 return None
             entries = [decode_entry(row, at) for at, (_, row) in enumerate(rows, offset + 1)]
             batches.append(Batch(shard, entries, Position(epoch, last)))
-        for batch in batches:
-            self.positions[batch.shard] = batch.position
         return batches
 
-    async def _take(self, shard: int, rows: list[Any]) -> list[Change]:
+    def _taken(self, take: Take, changes: list[Change]) -> bool:
+        """Tell whether `take` took them. What it fails at counts as read."""
+        try:
+            if not take(changes):
+                return False
+        except Exception as error:
+            self._move(changes)
+            raise _TakeFailed from error
+        self._move(changes)
+        return True
+
+    def _move(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            self.positions[change.shard] = change.position
+
+    async def _take(self, shard: int, rows: list[Any]) -> AsyncIterator[list[Change]]:
+        """What rows bring that are not plain: by pieces, each as soon as it is certain."""
         epoch, offset = self.positions[shard]
         prefix = b"%d-" % epoch
         entries: list[Event | Control] = []
@@ -127,15 +149,17 @@ class RedisFeed:
                 theirs, at = map(int, entry_id.split(b"-"))
                 state = self._nodes.state(shard)
                 if not state.kept(Position(epoch, offset)) or not state.knows(theirs):
-                    changes = self._batch(shard, entries, Position(epoch, offset))
-                    return changes + await self._reopen(shard)
+                    yield self._batch(shard, entries, Position(epoch, offset))
+                    yield await self._reopen(shard)
+                    return
                 epoch, prefix = theirs, b"%d-" % theirs
             if at != offset + 1:
-                changes = self._batch(shard, entries, Position(epoch, offset))
-                return changes + await self._reopen(shard, overtaken=True)
+                yield self._batch(shard, entries, Position(epoch, offset))
+                yield await self._reopen(shard, overtaken=True)
+                return
             offset = at
             entries.append(decode_entry(row, at))
-        return self._batch(shard, entries, Position(epoch, offset))
+        yield self._batch(shard, entries, Position(epoch, offset))
 
     def _batch(self, shard: int, entries: list[Event | Control], position: Position) -> list[Change]:
         self.positions[shard] = position

@@ -232,22 +232,32 @@ class Lanes:
         if not lane.calls:  # the other pipeline, which gathered at the same time, has taken them
             self._done(lane)
             return
-        trip = Trip(lane.take(), self._batch_key)
-        self._crowded = len(trip.calls) > 1
-        address, shards = lane.address, list(trip.shards)
-        in_time = trip.calls[0].deadline > time.monotonic()  # else those before them took all their time
-        begun = False
-        if in_time and all(self._nodes.address(shard) == address for shard in shards):
-            try:
-                self._starts(trip)
-                told = partial(self._replied, lane, trip)
-                begun = self._nodes.begin_write(address, self._commands(trip, shards), told)
-            except Exception as error:  # it cannot be packed, or a fault of ours
-                self._replied(lane, trip, error)
+        calls = lane.take()
+        if calls[0].deadline <= (now := time.monotonic()):  # those before them took all their time
+            calls = self._in_time(calls, now)
+            if not calls:
+                self._done(lane)
                 return
-        if not begun:
-            self._ends(trip)
+        trip = Trip(calls, self._batch_key)
+        self._crowded = len(calls) > 1
+        address, shards = lane.address, list(trip.shards)
+        in_place = all(self._nodes.address(shard) == address for shard in shards)
+        if not (in_place and self._nodes.can_begin(address)):
             self._repair(lane, trip)
+            return
+        try:
+            self._starts(trip)
+            self._nodes.begin_write(address, self._commands(trip, shards), partial(self._replied, lane, trip))
+        except Exception as error:  # the connection is broken, it cannot be packed, or a fault of ours
+            self._replied(lane, trip, error)
+
+    def _in_time(self, calls: list[Call], now: float) -> list[Call]:
+        """Those whose time is not over; the others are told, and are not sent."""
+        late = [call for call in calls if call.deadline <= now]
+        self._messages -= sum(call.messages for call in late)
+        for call in late:
+            call.settle(BackendUnavailable())
+        return [call for call in calls if call.deadline > now]
 
     def _replied(self, lane: _Lane, trip: Trip, outcome: list[Any] | Exception) -> None:
         if not isinstance(outcome, Exception):

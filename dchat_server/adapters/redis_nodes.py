@@ -245,13 +245,15 @@ class RedisNodes:
         self._durability.check(replies[len(commands) :])
         return replies[: len(commands)]
 
-    def begin_write(self, address: Address, commands: Sequence[Sequence[Value]], told: Told) -> bool:
-        """`write` for who is no task, on the connection that is open to a server. `told` hears of the raw replies, or
-        what `write` would raise; of a shard that has moved, BackendUnavailable, without a look where to. False when no
-        connection is open; nothing was sent then."""
+    def can_begin(self, address: Address) -> bool:
+        """Tell whether the connection that `begin_write` needs is open."""
         wire = self._wires.get((address, HOT))
-        if wire is None or wire.closed:
-            return False
+        return wire is not None and not wire.closed
+
+    def begin_write(self, address: Address, commands: Sequence[Sequence[Value]], told: Told) -> None:
+        """`write` for who is no task, when it `can_begin`. `told` hears of the raw replies, or what `write` would
+        raise; of a shard that has moved, BackendUnavailable, without a look where to. Raises BackendUnavailable when
+        the connection turns out to be broken; nobody is told then."""
         count = len(commands)
 
         def answered(outcome: list[Any] | Exception) -> None:
@@ -262,15 +264,17 @@ class RedisNodes:
                         return
                 try:
                     self._durability.check(outcome[count:])
-                except BackendUnavailable as error:
+                except Exception as error:
                     told(error)
                     return
                 told(outcome[:count])
             else:
                 told(_meant(outcome))
 
-        wire.send([*commands, *self._durability.commands], REPLY_S, answered)
-        return True
+        try:
+            self._wires[address, HOT].send([*commands, *self._durability.commands], REPLY_S, answered)
+        except RedisConnectionError as error:
+            raise BackendUnavailable from error
 
     async def look(self, shard: int, name: str, keys: Sequence[str], *args: Value) -> Any:
         """Run a script that only reads. One round trip, two the first time on a server."""

@@ -10,6 +10,8 @@
 
 local FEED_MAX = '20000'
 local FEED, PREFIX, call, format = KEYS[1], EPOCH .. '-', redis.call, string.format
+-- How a whole number is written: quickly, unless Redis was built for 32 bits.
+local WHOLE = format('%d', 4294967296) == '4294967296' and '%d' or '%.0f'
 
 local shard = redis.call('HMGET', KEYS[2], 'epoch', 'head', 'behind')
 if shard[1] ~= EPOCH then
@@ -56,11 +58,11 @@ local function append(room, name, kind, body, now)
     room.epochs = room.epochs .. ' ' .. EPOCH .. ':' .. room.head
   end
   -- Lua takes half a microsecond to write a number as text: each is written once.
-  local seq, offset = format('%d', room.head), format('%d', feed_head)
+  local seq, offset = format(WHOLE, room.head), format(WHOLE, feed_head)
   if room.ts ~= room.written then
-    room.written, room.time = room.ts, ' ' .. format('%d', room.ts) .. ' '
+    room.written, room.time = room.ts, ' ' .. format(WHOLE, room.ts) .. ' '
   end
-  local tail = room.time .. format('%d', room.n)
+  local tail = room.time .. format(WHOLE, room.n)
   call('XADD', room.log, PREFIX .. seq, 't', kind, 'x', offset .. tail, 'd', body)
   call('XADD', FEED, PREFIX .. offset, 'r', name, 't', kind, 'x', EPOCH .. ' ' .. seq .. tail, 'd', body)
   room.offset, room.name = feed_head, name
@@ -95,7 +97,7 @@ local function done_before(key)
 end
 
 local function remember(key, ttl, print, room)
-  call('SET', key, print .. ' ' .. format('%d', room.head) .. room.time .. EPOCH, 'EX', ttl)
+  call('SET', key, print .. ' ' .. format(WHOLE, room.head) .. room.time .. EPOCH, 'EX', ttl)
 end
 
 -- True when a leader with this fence may write; a higher one than was seen is kept. Fences have up to 63 bits, more than

@@ -157,6 +157,13 @@ class Workers(Sequence[Worker]):
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if value is not None:
+            for worker in self._workers:
+                mistakes = [line for line in worker.log.splitlines() if '"level": "error"' in line or " error " in line]
+                if mistakes:
+                    value.add_note(
+                        "\n".join([f"{worker.name} logged mistakes, the last of them:", *mistakes[-5:]])[:9000]
+                    )
         self.close()
 
     def close(self) -> None:

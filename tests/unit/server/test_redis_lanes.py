@@ -25,6 +25,8 @@ class Nodes:
 
     def __init__(self, connected: bool) -> None:
         self.connected = connected
+        self.broken = False
+        """Whether the connection turns out to be broken at the next attempt without a task."""
         self._tasks: set[asyncio.Task[None]] = set()
         self.keys = Keys(4)
         self.stored: list[str] = []
@@ -50,13 +52,17 @@ class Nodes:
     async def load(self, shard: int) -> None:
         self.loads += 1
 
-    def begin_write(self, address: str, commands: Sequence[Sequence[Any]], told: Callable[[Any], None]) -> bool:
-        assert {self.address(int(command[0])) for command in commands} == {address}
-        if self.connected:
-            task = asyncio.get_running_loop().create_task(self._answer(commands, told), context=Context())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+    def can_begin(self, address: str) -> bool:
         return self.connected
+
+    def begin_write(self, address: str, commands: Sequence[Sequence[Any]], told: Callable[[Any], None]) -> None:
+        assert {self.address(int(command[0])) for command in commands} == {address}
+        if self.broken:
+            self.broken = False
+            raise BackendUnavailable
+        task = asyncio.get_running_loop().create_task(self._answer(commands, told), context=Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _answer(self, commands: Sequence[Sequence[Any]], told: Callable[[Any], None]) -> None:
         try:
@@ -227,6 +233,14 @@ async def test_a_server_that_forgot_the_script_is_given_it_again(lanes: Lanes, n
     nodes.trouble = [("before", StaleScript()), ("before", StaleScript())]
     await submit(lanes, "a")
     assert (nodes.loads, nodes.stored) == (2, ["a"])
+
+
+async def test_a_connection_that_turns_out_to_be_broken_costs_nobody_their_message(lanes: Lanes, nodes: Nodes) -> None:
+    nodes.broken = True
+    assert seqs(await submit(lanes, "a")) == [1]
+    assert seqs(await submit(lanes, "b")) == [2]
+    assert nodes.stored == ["a", "b"]
+    await lanes.idle()
 
 
 async def test_a_call_whose_shard_has_moved_since_goes_where_it_is_now(lanes: Lanes, nodes: Nodes) -> None:
