@@ -179,6 +179,21 @@ async def test_a_frozen_server_is_given_up_in_time(through: Through, monkeypatch
     assert (await through.log.send("hall", draft("ada", "again"))).seq > 4
 
 
+async def test_a_connection_that_breaks_as_it_is_written_to_costs_nobody_their_message(through: Through) -> None:
+    class Broken:
+        def write(self, data: bytes) -> None:
+            raise RuntimeError("the handler is closed")
+
+        def abort(self) -> None:
+            pass
+
+    (hot,) = [each for (_, lane), each in through.nodes._wires.items() if lane == redis_nodes.HOT]
+    hot._transport.abort()
+    hot._transport = Broken()  # type: ignore[assignment]
+    await through.log.send("hall", draft("ada", "second"))
+    assert await through.texts() == ["first", "second"]
+
+
 async def test_what_is_not_safe_yet_is_not_acknowledged(through: Through, monkeypatch: pytest.MonkeyPatch) -> None:
     """A replica is asked for, and there is none. Of three sends the first opens the connection."""
     monkeypatch.setattr(redis_lanes, "DEADLINE_S", 0.3)

@@ -298,6 +298,8 @@ async def test_those_who_wait_behind_a_stuck_call_have_the_same_deadline(
     told = await asyncio.gather(*futures, return_exceptions=True)
     assert all(isinstance(error, BackendUnavailable) for error in told)
     assert time.monotonic() - began < 2
+    async with asyncio.timeout(20):
+        await lanes.idle()
 
 
 async def test_too_many_are_refused_at_once_and_taken_again_later(
