@@ -202,24 +202,23 @@ async def _node(
 ) -> list[Finding]:
     from redis.exceptions import RedisError
 
-    from dchat_server.adapters.redis_locator import client_to
+    from dchat_server.adapters.redis_locator import one_client
 
-    client: Any = client_to(address, options, connections=1)
     try:
-        await client.execute_command("PING")
-        began = time.monotonic()
-        await client.execute_command("PING")
-        took_ms = (time.monotonic() - began) * 1000
-        facts = _facts(await client.execute_command("INFO"))
-        try:
-            answer = await client.execute_command("CONFIG", "GET", "appendfsync")
-            always = [bytes(word) for word in answer][1:2] == [b"always"]
-        except RedisError:  # hosted ones do not tell
-            always = False
+        async with one_client(address, options) as opened:
+            client: Any = opened
+            await client.execute_command("PING")
+            began = time.monotonic()
+            await client.execute_command("PING")
+            took_ms = (time.monotonic() - began) * 1000
+            facts = _facts(await client.execute_command("INFO"))
+            try:
+                answer = await client.execute_command("CONFIG", "GET", "appendfsync")
+                always = [bytes(word) for word in answer][1:2] == [b"always"]
+            except RedisError:  # hosted ones do not tell
+                always = False
     except (RedisError, OSError) as problem:
         return [Finding("Redis", "failed", f"{where} does not answer ({problem or type(problem).__name__}).")]
-    finally:
-        await client.aclose()
     return list(_judge(where, took_ms, facts, config, always_synced=always))
 
 

@@ -10,7 +10,8 @@ A locator only looks; connections are `redis_nodes.py`'s.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -23,6 +24,7 @@ from redis.crc import key_slot
 from redis.exceptions import RedisError
 
 from dchat_server.adapters.redis_keys import Keys
+from dchat_server.adapters.redis_wire import connection_errors
 from dchat_server.errors import BackendUnavailable
 
 Address = tuple[str, int] | str
@@ -132,6 +134,18 @@ def client_to(address: Address, options: Mapping[str, Any], *, connections: int 
     return client
 
 
+@asynccontextmanager
+async def one_client(address: Address, options: Mapping[str, Any]) -> AsyncIterator[Redis]:
+    """A client for a question or two. What goes wrong with its connection is a RedisError or an OSError."""
+    client = client_to(address, options, connections=1)
+    try:
+        with connection_errors():
+            yield client
+    finally:
+        with suppress(RedisError, OSError):
+            await client.aclose()
+
+
 class Locator(Protocol):
     async def locate(self) -> Layout:
         """Where each shard is now. A few round trips. Raises BackendUnavailable."""
@@ -157,13 +171,11 @@ class SentinelLocator:
 
     async def locate(self) -> Layout:
         for seed in self._target.seeds:
-            client = client_to(seed, self._target.sentinel_options, connections=1)
             try:
-                reply = await client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._target.master)  # type: ignore[no-untyped-call]
+                async with one_client(seed, self._target.sentinel_options) as client:
+                    reply = await client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._target.master)  # type: ignore[no-untyped-call]
             except (RedisError, OSError):
                 continue
-            finally:
-                await client.aclose()
             if reply:
                 address = (reply[0].decode(), int(reply[1]))
                 return Layout((address,), dict.fromkeys(range(self._keys.shards), address))
@@ -179,13 +191,11 @@ class ClusterLocator:
 
     async def locate(self) -> Layout:
         for seed in dict.fromkeys((*self._known, *self._target.seeds)):
-            client = client_to(seed, self._target.options, connections=1)
             try:
-                ranges = await client.execute_command("CLUSTER", "SLOTS")  # type: ignore[no-untyped-call]
+                async with one_client(seed, self._target.options) as client:
+                    ranges = await client.execute_command("CLUSTER", "SLOTS")  # type: ignore[no-untyped-call]
             except (RedisError, OSError):
                 continue
-            finally:
-                await client.aclose()
             shards: dict[int, Address] = {}
             for shard in range(self._keys.shards):
                 slot = key_slot(self._keys.feed(shard).encode())

@@ -47,7 +47,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from dchat_server.adapters.redis_durability import Durability
 from dchat_server.adapters.redis_keys import Keys
-from dchat_server.adapters.redis_locator import REPLY_S, Address, Layout, client_to, locator_for, parse
+from dchat_server.adapters.redis_locator import REPLY_S, Address, Layout, client_to, locator_for, one_client, parse
 from dchat_server.adapters.redis_wire import RedisWire, Told, Value
 from dchat_server.errors import ArchiveUnavailable, BackendUnavailable, ClusterMismatch
 from dchat_server.logs import nobodys_task
@@ -380,14 +380,13 @@ class RedisNodes:
         return replies
 
     async def _ask(self, error: AskError, command: Sequence[Value]) -> Any:
-        client = client_to((error.host, error.port), self._target.options, connections=1)
-        try:
-            async with client.pipeline(transaction=False) as pipeline:
-                pipeline.execute_command("ASKING")
-                pipeline.execute_command(*command)
-                return (await pipeline.execute())[1]
-        finally:
-            await client.aclose()
+        async with (
+            one_client((error.host, error.port), self._target.options) as client,
+            client.pipeline(transaction=False) as pipeline,
+        ):
+            pipeline.execute_command("ASKING")
+            pipeline.execute_command(*command)
+            return (await pipeline.execute())[1]
 
     async def _again(self, deadline: float, pause: float, error: Exception, *, look: bool = True) -> None:
         if look:

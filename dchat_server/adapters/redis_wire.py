@@ -14,7 +14,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -31,6 +32,16 @@ Told = Callable[[list[Any] | Exception], None]
 no task in particular."""
 
 log = structlog.get_logger("dchat.wire")
+
+
+@contextmanager
+def connection_errors() -> Iterator[None]:
+    """Around what redis-py does with connections of its own. When the server cuts one while it signs in, uvloop has the
+    next write raise RuntimeError (0.23), which redis-py lets out (8.1): here it comes out as a ConnectionError."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise RedisConnectionError(f"The connection to Redis is broken: {error}") from error
 
 
 class _Call(NamedTuple):
@@ -59,10 +70,14 @@ class RedisWire(asyncio.Protocol):
         """Connect and take over. Raises RedisError, OSError."""
         done = False
         try:
-            await connection.connect()  # type: ignore[no-untyped-call]
+            with connection_errors():
+                await connection.connect()  # type: ignore[no-untyped-call]
             task = asyncio.current_task()
             if task is not None and task.cancelling():  # redis-py swallows what it is cancelled with while it connects
                 raise asyncio.CancelledError
+            reader, writer = connection._reader, connection._writer
+            if reader is None or reader.at_eof() or writer is None or writer.transport.is_closing():
+                raise RedisConnectionError("Redis closed the connection at once.")  # we would not be told of it again
             done = True
         finally:
             writer = connection._writer

@@ -6,11 +6,14 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from kazoo.client import KazooClient
+from kazoo.exceptions import NodeExistsError, NoNodeError
+from kazoo.protocol.states import ZnodeStat
 from structlog.testing import capture_logs
 
 from dchat_server.adapters.zookeeper_client import Access
@@ -22,6 +25,26 @@ from tests.harness.zookeeper import Ensemble, shared_ensemble
 SESSION_S = 1.5
 
 
+class Stranger(KazooClient):
+    """Asks again when a machine that is busy has cost it a connection. Only for what may be done twice."""
+
+    def get(self, path: str) -> tuple[bytes, ZnodeStat]:  # type: ignore[override]
+        return self.retry(super().get, path)
+
+    def get_children(self, path: str) -> list[str]:  # type: ignore[override]
+        return self.retry(super().get_children, path)
+
+    def put(self, path: str, data: bytes = b"", **options: bool) -> None:
+        """Create it, or what the first attempt has created is good."""
+        with suppress(NodeExistsError):
+            self.retry(super().create, path, data, makepath=True, **options)
+
+    def drop(self, path: str, **options: bool) -> None:
+        """Delete it, or what the first attempt has deleted is gone."""
+        with suppress(NoNodeError):
+            self.retry(super().delete, path, **options)
+
+
 @pytest.fixture(scope="module")
 def single() -> Iterator[Ensemble]:
     with shared_ensemble(1) as zookeeper:
@@ -29,9 +52,9 @@ def single() -> Iterator[Ensemble]:
 
 
 @pytest.fixture
-def client(single: Ensemble) -> Iterator[KazooClient]:
+def client(single: Ensemble) -> Iterator[Stranger]:
     """Somebody else's client, that may do anything. Its answers take a millisecond."""
-    client = KazooClient(single.hosts)
+    client = Stranger(single.hosts, timeout=30.0)
     client.start(timeout=30)
     yield client
     client.stop()
@@ -60,12 +83,12 @@ def by_wire(wire: Wire, tmp_path: Path) -> Access:
     return Access(f"127.0.0.1:{wire.port}/{tmp_path.name}", session_s=SESSION_S)
 
 
-def queue(client: KazooClient, access: Access) -> list[str]:
+def queue(client: Stranger, access: Access) -> list[str]:
     return sorted(client.get_children(f"{access.root}/election"), key=lambda name: name[-10:])
 
 
 async def test_who_withdraws_is_out_of_the_queue_at_once_and_at_its_end_when_it_stands_again(
-    access: Access, workers: Workers, client: KazooClient
+    access: Access, workers: Workers, client: Stranger
 ) -> None:
     first = await workers.start(access, "a")
     await first.leads()
@@ -84,7 +107,7 @@ async def test_who_withdraws_is_out_of_the_queue_at_once_and_at_its_end_when_it_
 
 @pytest.mark.parametrize("lost", [b"/election/", b"/workers/a", b"/dchat/election"])
 async def test_a_lost_answer_leaves_nothing_behind(
-    lost: bytes, wire: Wire, by_wire: Access, workers: Workers, client: KazooClient
+    lost: bytes, wire: Wire, by_wire: Access, workers: Workers, client: Stranger
 ) -> None:
     """The server created the node, and its word never arrived: election node, worker node, folder."""
     wire.swallow(lost)
@@ -98,7 +121,7 @@ async def test_a_lost_answer_leaves_nothing_behind(
 
 
 async def test_a_cut_connection_ends_the_term_for_good_and_the_next_has_a_higher_fence(
-    wire: Wire, by_wire: Access, workers: Workers, client: KazooClient
+    wire: Wire, by_wire: Access, workers: Workers, client: Stranger
 ) -> None:
     worker = await workers.start(by_wire)
     for _ in range(3):
@@ -113,7 +136,7 @@ async def test_a_cut_connection_ends_the_term_for_good_and_the_next_has_a_higher
 
 
 async def test_terms_never_overlap_whatever_happens_to_the_connections(
-    wire: Wire, by_wire: Access, workers: Workers, client: KazooClient
+    wire: Wire, by_wire: Access, workers: Workers, client: Stranger
 ) -> None:
     three = [await workers.start(by_wire, name) for name in "abc"]
     wire.cut_replies = 0.06
@@ -134,47 +157,46 @@ async def test_terms_never_overlap_whatever_happens_to_the_connections(
 
 
 async def test_a_worker_node_that_somebody_deletes_comes_back(
-    access: Access, workers: Workers, client: KazooClient
+    access: Access, workers: Workers, client: Stranger
 ) -> None:
     worker = await workers.start(access)
     term = await worker.leads()
     await eventually(lambda: worker.names == ["a"], "it is a member")
-    client.delete(f"{access.root}/workers/a")
+    client.drop(f"{access.root}/workers/a")
     await eventually(lambda: client.exists(f"{access.root}/workers/a"), "it is there again")
     assert term.valid
 
 
 async def test_an_election_node_that_somebody_deletes_ends_the_term(
-    access: Access, workers: Workers, client: KazooClient
+    access: Access, workers: Workers, client: Stranger
 ) -> None:
     leading = await workers.start(access, "a")
     term = await leading.leads()
     waiting = await workers.start(access, "b")
     await eventually(lambda: len(queue(client, access)) == 2, "both stand")
     first, second = queue(client, access)
-    client.delete(f"{access.root}/election/{second}")  # it will notice, and stand again
+    client.drop(f"{access.root}/election/{second}")  # it will notice, and stand again
     await eventually(lambda: len(queue(client, access)) == 2, "both stand again")
     assert term.valid
-    client.delete(f"{access.root}/election/{first}")
+    client.drop(f"{access.root}/election/{first}")
     await eventually(lambda: not term.valid, "the term is over")
     assert (await waiting.leads()).fence > term.fence
 
 
-async def test_folders_that_somebody_deletes_come_back(access: Access, workers: Workers, client: KazooClient) -> None:
+async def test_folders_that_somebody_deletes_come_back(access: Access, workers: Workers, client: Stranger) -> None:
     worker = await workers.start(access)
     term = await worker.leads()
-    client.delete(access.root, recursive=True)
+    client.drop(access.root, recursive=True)
     again = await worker.leads(above=term.fence)
     assert again.fence > term.fence
     await eventually(lambda: worker.names == ["a"], "it is a member again")
 
 
 async def test_a_worker_that_restarts_takes_its_name_from_its_dead_session(
-    single: Ensemble, access: Access, workers: Workers, client: KazooClient
+    single: Ensemble, access: Access, workers: Workers, client: Stranger
 ) -> None:
-    client.ensure_path(f"{access.root}/workers")
     about = {"address": "old:1", "version": "1", "started_at": 500, "streams": 9}
-    client.create(f"{access.root}/workers/a", json.dumps(about).encode(), ephemeral=True)
+    client.put(f"{access.root}/workers/a", json.dumps(about).encode(), ephemeral=True)
     worker = await workers.start(access, started_at=1000)
     await eventually(lambda: worker.names == ["a"], "it is a member")
     assert [member.address for member in worker.port.members or ()] == ["a:1"]
@@ -195,10 +217,9 @@ async def test_of_two_with_one_name_the_later_has_it_and_the_other_says_so(acces
     )
 
 
-async def test_nodes_that_are_not_ours_are_not_members(access: Access, workers: Workers, client: KazooClient) -> None:
-    client.ensure_path(f"{access.root}/workers")
+async def test_nodes_that_are_not_ours_are_not_members(access: Access, workers: Workers, client: Stranger) -> None:
     for name, data in (("x", b"no json"), ("y", b"[]"), ("z", b'{"address": 1}'), ("empty", b"")):
-        client.create(f"{access.root}/workers/{name}", data)
+        client.put(f"{access.root}/workers/{name}", data)
     worker = await workers.start(access)
     await eventually(lambda: worker.names == ["a"], "only it is a member")
 

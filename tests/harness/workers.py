@@ -121,6 +121,16 @@ class Worker:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def mistakes(log: str) -> list[str]:
+    """The last mistakes in a worker's log, in lines a person can read: of a traceback within a line of JSON, whatever
+    shows it would cut off the end, which says what went wrong."""
+    found: list[str] = []
+    for line in [line for line in log.splitlines() if '"level": "error"' in line or " error " in line][-5:]:
+        lines = [each[:300] for each in line.replace("\\n", "\n").replace('\\"', '"').splitlines()]
+        found += [lines[0], "…", *lines[-12:]] if len(lines) > 13 else lines
+    return found
+
+
 class Workers(Sequence[Worker]):
     """`count` workers on one Redis, all ready. As a context manager it ends them."""
 
@@ -159,11 +169,8 @@ class Workers(Sequence[Worker]):
     ) -> None:
         if value is not None:
             for worker in self._workers:
-                mistakes = [line for line in worker.log.splitlines() if '"level": "error"' in line or " error " in line]
-                if mistakes:
-                    value.add_note(
-                        "\n".join([f"{worker.name} logged mistakes, the last of them:", *mistakes[-5:]])[:9000]
-                    )
+                if found := mistakes(worker.log):
+                    value.add_note("\n".join([f"{worker.name} logged mistakes, the last of them:", *found]))
         self.close()
 
     def close(self) -> None:

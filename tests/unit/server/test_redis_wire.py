@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
+import struct
+import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import pytest
+import uvloop
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from dchat_server.adapters.redis_locator import client_to
+from dchat_server.adapters.redis_keys import Keys
+from dchat_server.adapters.redis_locator import client_to, locator_for, one_client, parse
 from dchat_server.adapters.redis_wire import RedisWire
+from dchat_server.errors import BackendUnavailable
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -168,3 +175,78 @@ async def test_those_who_wait_are_told_once_that_the_connection_has_ended_and_no
         with pytest.raises(RedisConnectionError):
             wire.send([("B",)], 20, told.append)
         assert len(told) == 1
+
+
+@contextmanager
+def resetting() -> Iterator[int]:
+    """The port of a server that takes connections and resets each at once, as one does that is killed."""
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listening.accept()
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                connection.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield listening.getsockname()[1]
+        listening.shutdown(socket.SHUT_RDWR)
+        thread.join(20)
+
+
+@pytest.mark.parametrize("step", ["wire", "question", "sentinel", "cluster"])
+def test_a_connection_that_is_reset_while_it_signs_in_is_a_broken_one_and_no_mistake(step: str) -> None:
+    """In a loop that is busy uvloop has noticed before redis-py writes its first word."""
+
+    async def busy() -> None:
+        while True:
+            time.sleep(0.002)
+            await asyncio.sleep(0)
+
+    async def attempt(port: int) -> None:
+        if step == "wire":
+            await RedisWire.open(client_to(("127.0.0.1", port), {}).connection_pool.make_connection())
+        elif step == "question":
+            async with one_client(("127.0.0.1", port), {}) as client:
+                await client.execute_command("PING")
+        else:
+            await locator_for(parse(f"redis+{step}://127.0.0.1:{port}/name"), Keys(1)).locate()
+
+    async def attempts() -> set[type[BaseException]]:
+        load = asyncio.ensure_future(busy())
+        outcomes = [await asyncio.gather(attempt(port), return_exceptions=True) for _ in range(50)]
+        load.cancel()
+        return {type(outcome) for (outcome,) in outcomes}
+
+    with resetting() as port, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        for kind in runner.run(attempts()):
+            assert issubclass(kind, (RedisError, OSError, BackendUnavailable))
+
+
+@pytest.mark.parametrize("ended", ["for us", "for the server"])
+async def test_a_connection_that_has_ended_while_it_was_handed_over_is_not_waited_for(ended: str) -> None:
+    """Its end has been told to redis-py's protocol, and would be told to nobody again."""
+    told: list[str] = []
+
+    class Transport:
+        def is_closing(self) -> bool:
+            return ended == "for us"
+
+        def abort(self) -> None:
+            told.append("aborted")
+
+    class Writer:
+        transport = Transport()
+
+    class Connection:
+        _reader, _writer = asyncio.StreamReader(), Writer()
+
+        async def connect(self) -> None:
+            if ended == "for the server":
+                self._reader.feed_eof()
+
+    with pytest.raises(RedisConnectionError):
+        await RedisWire.open(Connection())  # type: ignore[arg-type]
+    assert told == ["aborted"]
