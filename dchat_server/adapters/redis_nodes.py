@@ -60,7 +60,9 @@ HOT, LANES = 0, 4
 answer holds up a quarter of what comes behind it at most."""
 _REFUSED = (MovedError, AskError, TryAgainError, ClusterDownError, MasterDownError, BusyLoadingError, ReadOnlyError)
 _UNCLEAR = (RedisConnectionError, RedisTimeoutError, OSError, asyncio.TimeoutError)
-_REFUSED_WORDS = ("non local key", "NOREPLICAS", "UNBLOCKED", "CROSSSLOT during", "-MASTERDOWN")
+_BUSY = "is busy running a script"
+"""Says a server that was stopped (a machine that pauses, a debugger) amid one of our scripts, until that has ended."""
+_REFUSED_WORDS = ("non local key", "NOREPLICAS", "UNBLOCKED", "CROSSSLOT during", "-MASTERDOWN", _BUSY)
 
 
 @cache

@@ -7,6 +7,7 @@ import time
 
 import aiohttp
 import pytest
+from redis.exceptions import ResponseError
 
 from tests.harness.checker import Attempt, Missed, violations
 from tests.harness.crowd import Reader, Writer, caught_up, run_of
@@ -235,6 +236,43 @@ async def test_a_line_that_goes_dead_between_worker_and_redis_is_noticed_and_lef
             assert not reader.record.gaps()
         finally:
             worker.close()
+
+
+async def test_a_redis_that_says_it_is_busy_is_waited_for(http: aiohttp.ClientSession) -> None:
+    """It answers everything with BUSY once a script takes long: after a pause of its machine, our own."""
+    with RedisServer() as redis, Workers(redis.url, 1) as workers:
+        people, (room,) = await house(http, workers.urls, 2)
+        heads, cursor = await people[0].sync()
+        reader = Reader(people[1], cursor=cursor, starts=heads).start()
+        await reader.live.wait()
+        redis.ask("CONFIG", "SET", "lua-time-limit", 1)
+        busy = asyncio.create_task(asyncio.to_thread(redis.ask, "EVAL", "while true do end", 0))
+        await eventually(lambda: asyncio.to_thread(says_busy, redis), "Redis says BUSY", every_s=0.01)
+        sends = asyncio.gather(
+            *(
+                people[at % 2].ask("POST", f"/v1/rooms/{room}/messages", {"text": f"busy {at}", "client_id": f"c{at}"})
+                for at in range(10)
+            )
+        )
+        await asyncio.sleep(0.5)
+        assert says_busy(redis)
+        redis.ask("SCRIPT", "KILL")
+        answers = await sends
+        assert {answer.status for answer in answers} == {201}
+        await caught_up([reader], {room: max(answer.json["message"]["seq"] for answer in answers)})
+        await reader.stop()
+        assert sorted(reader.texts(room)) == [f"busy {at}" for at in range(10)]
+        assert not reader.record.gaps()
+        with pytest.raises(ResponseError, match="killed"):
+            await busy
+
+
+def says_busy(redis: RedisServer) -> bool:
+    try:
+        redis.ask("GET", "nothing")
+    except ResponseError as problem:
+        return "BUSY" in str(problem)
+    return False
 
 
 async def tries(person: Person, room: str) -> dict[str, int] | None:
