@@ -52,7 +52,7 @@ class BookmarkFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._lock is not None:
-            self._lock.close()
+            let_go(self._lock)
             self._lock = None
 
     def load(self) -> Bookmark | None:
@@ -83,7 +83,7 @@ class BookmarkFile:
 
 
 def lock(file: IO[bytes]) -> bool:
-    """Lock an open file until it is closed, also by the death of the process; False when another process has."""
+    """Lock an open file until `let_go` or the death of the process; False when another process has."""
     if os.name != "posix":
         return True
     import fcntl
@@ -93,6 +93,18 @@ def lock(file: IO[bytes]) -> bool:
     except OSError:
         return False
     return True
+
+
+def let_go(file: IO[bytes]) -> None:
+    """Close a file that was locked. To close it alone is not enough while a child that was just forked has it, too."""
+    try:
+        file.flush()
+        if os.name == "posix":
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_UN)
+    finally:
+        file.close()
 
 
 def _describe(about: Any) -> str:

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from dchat_client.bookmark import lock
+from dchat_client.bookmark import let_go, lock
 from dchat_client.terminal import json_line
 
 FORMAT, VERSION = "dchat-export", 1
@@ -73,7 +73,7 @@ class ExportFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._file is not None:
-            self._file.close()
+            let_go(self._file)
 
     def write(self, messages: Iterable[dict[str, Any]]) -> None:
         """Append messages, in one write."""

@@ -43,7 +43,7 @@ class UnsentFiles:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._lock is not None:
-            self._lock.close()
+            bookmark.let_go(self._lock)
             self._lock = None
 
     def take_over(self, now_s: float) -> tuple[list[Entry], list[Entry]]:
@@ -71,7 +71,7 @@ class UnsentFiles:
         for path, lock in taken:
             with suppress(OSError):
                 path.unlink()
-            lock.close()
+            bookmark.let_go(lock)
         late = {row["client_id"] for row in rows if row["failed"] or not 0 <= now_s - row["written"] < SAFE_S}
         entries = [_entry(row) for row in rows]
         return (

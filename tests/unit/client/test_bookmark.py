@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,19 @@ def test_one_reader_at_a_time(tmp_path: Path) -> None:
             BookmarkFile(path, ABOUT).__enter__()
     with BookmarkFile(path, ABOUT):
         pass
+
+
+def test_a_child_that_has_inherited_the_open_file_does_not_keep_the_place(tmp_path: Path) -> None:
+    """As one has between its fork and its exec."""
+    path = tmp_path / "place"
+    with BookmarkFile(path, ABOUT) as file:
+        assert file._lock is not None
+        inherited = os.dup(file._lock.fileno())
+    try:
+        with BookmarkFile(path, ABOUT):
+            pass
+    finally:
+        os.close(inherited)
 
 
 def test_the_place_of_another_stream_is_not_used(tmp_path: Path) -> None:
