@@ -28,7 +28,7 @@ from dchat_server.config import Config
 from dchat_server.cursor import Cursor
 from dchat_server.dashboards import Dashboards
 from dchat_server.drain import notice_of, send_away
-from dchat_server.errors import BackendUnavailable, ClusterMismatch
+from dchat_server.errors import BackendUnavailable, ChatError, ClusterMismatch
 from dchat_server.history import History
 from dchat_server.http import front, request_ids, traced
 from dchat_server.http.metrics import Figures
@@ -227,7 +227,7 @@ async def _close_dead(worker: Worker, accounts: Accounts) -> None:
         open_tokens = {stream.digest: stream.user for stream in worker.hub.streams()}
         try:
             dead = await accounts.dead_among(open_tokens)
-        except BackendUnavailable:
+        except ChatError:  # the log is away, or the archive, or too many ask at once
             await asyncio.sleep(1.0)
             continue
         for stream in worker.hub.streams():
@@ -241,7 +241,7 @@ async def _refresh(slots: Slots, accounts: Accounts) -> None:
     while True:
         await asyncio.sleep(REFRESH_S)
         accounts.sweep()
-        with suppress(BackendUnavailable):
+        with suppress(ChatError):
             await slots.refresh()
 
 

@@ -283,7 +283,10 @@ class Opener:
             first, head, _ = await self._log.locate(room, since_ms=since_ms)
             if first > head:
                 continue
-            (event,) = await self._log.read(room, first - 1, 1)
+            events = await self._log.read(room, first - 1, 1)
+            if not events:  # lost since
+                continue
+            (event,) = events
             shard = self._hub.shard_of(room)
             if event.offset - 1 < opened.start[shard].offset:
                 opened.start[shard] = Position(event.epoch, event.offset - 1)

@@ -17,6 +17,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Coroutine, MutableMapping
+from contextlib import suppress
 from typing import Any, TextIO, TypeVar, cast
 
 import structlog
@@ -107,13 +108,29 @@ def start(level: str = "info", form: str = "text", *, stream: TextIO | None = No
     structlog.configure(
         processors=chain,
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(stream or sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _Unfailing(stream or sys.stderr))),
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()
     root.handlers = [_Bridge()]
     # Libraries chatter at info.
     root.setLevel(max(number, logging.WARNING) if number > logging.DEBUG else logging.INFO)
+
+
+class _Unfailing:
+    """A stream that drops what it cannot take: whoever logs that something failed must not fail of a full disk, or of a
+    pipe that nobody reads any more."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
 
 
 class _Bridge(logging.Handler):

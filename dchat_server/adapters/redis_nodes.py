@@ -55,6 +55,8 @@ from dchat_server.model import Position
 from dchat_server.ports_archive import Mark
 
 DEADLINE_S = 5.0
+ARCHIVE_S = 10.0
+"""How long a shard that is opened waits for the archive: longer than one that answers at all takes for a call."""
 HOT, LANES = 0, 4
 """Connections to each server: one for sends alone, and four that everything else takes turns on, so that a long
 answer holds up a quarter of what comes behind it at most."""
@@ -62,7 +64,11 @@ _REFUSED = (MovedError, AskError, TryAgainError, ClusterDownError, MasterDownErr
 _UNCLEAR = (RedisConnectionError, RedisTimeoutError, OSError, asyncio.TimeoutError)
 _BUSY = "is busy running a script"
 """Says a server that was stopped (a machine that pauses, a debugger) amid one of our scripts, until that has ended."""
-_REFUSED_WORDS = ("non local key", "NOREPLICAS", "UNBLOCKED", "CROSSSLOT during", "-MASTERDOWN", _BUSY)
+_REFUSED_WORDS = (
+    *("non local key", "NOREPLICAS", "UNBLOCKED", "CROSSSLOT during", "-MASTERDOWN"),
+    *(_BUSY, "killed by user"),  # only scripts that have written nothing are
+    *("appendonly is disabled", "cannot be used with replica"),  # WAITAOF and WAIT: the promise cannot be kept
+)
 
 
 @cache
@@ -117,7 +123,9 @@ class RedisNodes:
         self._clients: dict[Address, Redis] = {}
         """One a server; it only makes connections, which know how to sign in."""
         self._wires: dict[tuple[Address, int], RedisWire] = {}
-        self._connecting: dict[tuple[Address, int], asyncio.Lock] = {}
+        self._connecting: dict[tuple[Address, int], asyncio.Task[RedisWire]] = {}
+        """Attempts under way. Whoever needs the connection shares its attempt, and its failure: one after the other
+        they would each wait for a server that is silent."""
         self._turn = 0
         self._states: dict[int, ShardState] = {}
         self._opening: dict[int, asyncio.Lock] = {}
@@ -139,6 +147,9 @@ class RedisNodes:
                 raise opened
 
     async def stop(self) -> None:
+        for attempt in self._connecting.values():
+            attempt.cancel()
+        await asyncio.gather(*self._connecting.values(), return_exceptions=True)
         for wire in self._wires.values():
             wire.close()
         self._wires.clear()
@@ -319,16 +330,18 @@ class RedisNodes:
             return Mark(0, 0), 0
         least = 0
         try:
-            self._last_marks = dict(await self._marks())
-            mark = self._last_marks.get(shard, Mark(0, 0))
-            least = max(epoch, mark.epoch, known.epoch if known else 0) + 1
-            if not epoch or mark.offset > head:
-                # Nobody knows how far the epochs of what was lost went. They count from seconds, and rise more slowly.
-                least = max(least, int(time.time()))
-            if self._seal is not None:
-                least = await self._seal(shard, least)
+            async with asyncio.timeout(ARCHIVE_S):
                 self._last_marks = dict(await self._marks())
-        except ArchiveUnavailable as error:
+                mark = self._last_marks.get(shard, Mark(0, 0))
+                least = max(epoch, mark.epoch, known.epoch if known else 0) + 1
+                if not epoch or mark.offset > head:
+                    # Nobody knows how far the epochs of what was lost went. They count from seconds, and rise more
+                    # slowly.
+                    least = max(least, int(time.time()))
+                if self._seal is not None:
+                    least = await self._seal(shard, least)
+                    self._last_marks = dict(await self._marks())
+        except (ArchiveUnavailable, TimeoutError) as error:
             if known is None:
                 raise BackendUnavailable("The archive cannot say whether the message log is whole.") from error
         # `least` also when the seal's own answer was lost: it may have been made.
@@ -364,12 +377,18 @@ class RedisNodes:
         """The connection of a lane, opened when there is none that works."""
         key = (address, lane)
         wire = self._wires.get(key)
-        if wire is None or wire.closed:
-            async with self._connecting.setdefault(key, asyncio.Lock()):
-                wire = self._wires.get(key)
-                if wire is None or wire.closed:
-                    wire = self._wires[key] = await self._open(address)
-        return wire
+        if wire is not None and not wire.closed:
+            return wire
+        attempt = self._connecting.get(key)
+        if attempt is None:
+            attempt = self._connecting[key] = nobodys_task(self._open(address))
+            attempt.add_done_callback(partial(self._connected, key))
+        return await asyncio.shield(attempt)
+
+    def _connected(self, key: tuple[Address, int], attempt: asyncio.Task[RedisWire]) -> None:
+        del self._connecting[key]
+        if not attempt.cancelled() and attempt.exception() is None:  # (it is looked at here when nobody waits any more)
+            self._wires[key] = attempt.result()
 
     async def _pipe_once(self, address: Address, commands: Sequence[Sequence[Value]], lane: int | None) -> list[Any]:
         if lane is None:

@@ -24,6 +24,7 @@ import structlog
 from redis._parsers.base import BaseParser
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 Value = str | bytes | int | float
@@ -36,11 +37,14 @@ log = structlog.get_logger("dchat.wire")
 
 @contextmanager
 def connection_errors() -> Iterator[None]:
-    """Around what redis-py does with connections of its own. When the server cuts one while it signs in, uvloop has the
-    next write raise RuntimeError (0.23), which redis-py lets out (8.1): here it comes out as a ConnectionError."""
+    """Around what redis-py does with connections of its own: what it lets out comes out as a ConnectionError. When the
+    server cuts one while it signs in, uvloop has the next write raise RuntimeError (redis-py 8.1, uvloop 0.23). Who
+    answers may be no Redis (InvalidResponse), and what gives the password may fail in ways of its own."""
     try:
         yield
-    except RuntimeError as error:
+    except (ResponseError, RedisConnectionError, RedisTimeoutError, OSError):
+        raise
+    except Exception as error:
         raise RedisConnectionError(f"The connection to Redis is broken: {error}") from error
 
 

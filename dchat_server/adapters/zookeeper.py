@@ -119,8 +119,9 @@ class ZooKeeperLeadership:
         """One session after the other, for good."""
         pause_s = 0.0
         while True:
-            session = self._session = Session(self._access, self._on_state)
+            session: Session | None = None
             try:
+                session = self._session = Session(self._access, self._on_state)
                 await session.open()
                 pause_s = 0.0
                 await self._attend(session, members, election)
@@ -129,7 +130,8 @@ class ZooKeeperLeadership:
             except Exception:
                 log.exception("zookeeper_failed")
             finally:
-                await self._leave(session, election)
+                if session is not None:
+                    await self._leave(session, election)
             pause_s = min(max(0.1, 2 * pause_s), SLOWEST_RETRY_S)
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
+import structlog
 from aiohttp import web
 
 from dchat_server.attach import Opener
@@ -22,6 +23,8 @@ from dchat_server.publish import Publisher
 from dchat_server.pump import Pump
 from dchat_server.rooms import Rooms
 from dchat_server.typists import Typists
+
+log = structlog.get_logger("dchat.worker")
 
 MOST_TOLD = 10
 """Refusals a second that are logged: without Redis each send is one."""
@@ -67,7 +70,12 @@ class Worker:
         """Run `work` as a task that is kept until it ends; `stop` of the worker cancels it."""
         task = asyncio.ensure_future(work)
         self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("task_failed", task=task.get_name(), exc_info=error)
 
 
 WORKER: web.AppKey[Worker] = web.AppKey("worker", Worker)

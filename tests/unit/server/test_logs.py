@@ -129,3 +129,21 @@ def test_a_ration_gives_so_many_a_second_and_counts_the_rest():
     assert ration.skipped == 2
     now[0] = 6.5
     assert ration.take()
+
+
+class Full(io.StringIO):
+    def write(self, text: str) -> int:
+        raise OSError(28, "No space left on device")
+
+    def flush(self) -> None:
+        raise BrokenPipeError
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_line_that_cannot_be_written_is_nobodys_failure(closed: bool) -> None:
+    stream = Full()
+    if closed:
+        stream.close()
+    logs.start(stream=stream)
+    logs.logger().error("the disk is full")
+    logging.getLogger("a.library").error("it is")

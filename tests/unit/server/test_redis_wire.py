@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 import pytest
 import uvloop
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import InvalidResponse, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from dchat_server.adapters.redis_keys import Keys
@@ -181,19 +181,24 @@ async def test_those_who_wait_are_told_once_that_the_connection_has_ended_and_no
 def resetting() -> Iterator[int]:
     """The port of a server that takes connections and resets each at once, as one does that is killed."""
 
+    over = threading.Event()
+
     def serve() -> None:
-        with suppress(OSError):
-            while True:
+        while not over.is_set():
+            with suppress(OSError):
                 connection, _ = listening.accept()
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 connection.close()
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        thread = threading.Thread(target=serve)
+        thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        yield listening.getsockname()[1]
-        listening.shutdown(socket.SHUT_RDWR)
-        thread.join(20)
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            over.set()
+            listening.shutdown(socket.SHUT_RDWR)
+            thread.join(20)
 
 
 @pytest.mark.parametrize("step", ["wire", "question", "sentinel", "cluster"])
@@ -250,3 +255,26 @@ async def test_a_connection_that_has_ended_while_it_was_handed_over_is_not_waite
     with pytest.raises(RedisConnectionError):
         await RedisWire.open(Connection())  # type: ignore[arg-type]
     assert told == ["aborted"]
+
+
+@pytest.mark.parametrize(
+    "mistake", [RuntimeError("the handler is closed"), InvalidResponse("HTTP/1.1 503"), KeyError("no keys of the role")]
+)
+async def test_whatever_goes_wrong_while_a_connection_is_made_is_a_broken_connection(mistake: Exception) -> None:
+    class Connection:
+        _reader = _writer = None
+
+        async def connect(self) -> None:
+            raise mistake
+
+    with pytest.raises(RedisConnectionError):
+        await RedisWire.open(Connection())  # type: ignore[arg-type]
+    with pytest.raises(RedisConnectionError):
+        async with one_client(("127.0.0.1", 1), {}):
+            raise mistake
+
+
+async def test_what_the_server_says_while_a_connection_is_made_is_left_as_it_is() -> None:
+    with pytest.raises(ResponseError):
+        async with one_client(("127.0.0.1", 1), {}):
+            raise ResponseError("NOPERM")
