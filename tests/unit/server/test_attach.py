@@ -13,7 +13,7 @@ from dchat_server.attach import Opened, Opener
 from dchat_server.cursor import Cursor
 from dchat_server.errors import ChatError
 from dchat_server.hub import Hub
-from dchat_server.model import Position
+from dchat_server.model import Event, Position
 from dchat_server.pump import Pump
 from dchat_server.stream import Stream
 from tests.fakes import MemoryCluster, MemoryFeed, MemoryNodes, MemoryRoomLog, MemoryRoomStore
@@ -264,6 +264,23 @@ async def test_since_begins_with_the_first_event_that_is_not_older() -> None:
     assert sorted(event["text"] for event in out.told[1:-1]) == ["6", "7", "8", "9"]
     _, out = await here.open(since=here.cluster.now_ms + 1000)
     assert types(out) == ["hello", "resumed"]
+
+
+async def test_since_leaves_out_a_room_whose_first_event_is_lost_before_it_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    here = await Here().begin("hall", "yard")
+    for room in ("hall", "yard"):
+        here.say(room, room)
+    await here.read()
+    read = here.log.read
+
+    async def lost(room: str, after: int, limit: int) -> list[Event]:
+        return [] if room == "hall" and limit == 1 else await read(room, after, limit)
+
+    monkeypatch.setattr(here.log, "read", lost)
+    _, out = await here.open(since=here.cluster.now_ms)
+    assert [event["text"] for event in out.told[1:-1]] == ["yard"]
 
 
 async def test_a_room_that_may_not_be_read_refuses_the_whole_stream() -> None:

@@ -146,4 +146,4 @@ def test_a_line_that_cannot_be_written_is_nobodys_failure(closed: bool) -> None:
         stream.close()
     logs.start(stream=stream)
     logs.logger().error("the disk is full")
-    logging.getLogger("a.library").error("it is")
+    logging.getLogger("a_driver").error("it is")
