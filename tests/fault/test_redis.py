@@ -263,7 +263,7 @@ async def test_a_redis_that_says_it_is_busy_is_waited_for(http: aiohttp.ClientSe
         await reader.stop()
         assert sorted(reader.texts(room)) == [f"busy {at}" for at in range(10)]
         assert not reader.record.gaps()
-        with pytest.raises(ResponseError, match="killed"):
+        with pytest.raises(ResponseError, match="killed by user"):
             await busy
 
 

@@ -6,8 +6,10 @@ import asyncio
 import time
 
 import pytest
+from redis.exceptions import ResponseError
 
 from dchat_server.adapters import redis_nodes
+from dchat_server.adapters.redis_durability import Durability
 from dchat_server.adapters.redis_nodes import RedisNodes
 from dchat_server.errors import BackendUnavailable
 from dchat_server.ports_archive import Mark
@@ -77,3 +79,36 @@ async def test_an_archive_that_says_nothing_keeps_no_worker_from_writing(monkeyp
             await other.stop()
         finally:
             await nodes.stop()
+
+
+async def test_a_promise_that_the_server_cannot_keep_any_more_is_no_mistake_of_ours() -> None:
+    """Somebody has switched off the file that `DCHAT_ACK=fsync` waits for, or a server without one was promoted."""
+    with RedisServer(kind="valkey", aof="always") as redis:
+        nodes = RedisNodes(redis.url, 1, durability=Durability("fsync"))
+        try:
+            await nodes.start()
+            await nodes.load(0)
+            command = nodes.fenced(0, "announce", "none", "ada", "{}")
+            assert await nodes.write(0, [command])
+            redis.ask("CONFIG", "SET", "appendonly", "no")
+            with pytest.raises(BackendUnavailable):
+                await nodes.write(0, [command])
+            told: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+            nodes.begin_write(nodes.address(0), [command], told.set_result)
+            assert isinstance(await told, BackendUnavailable)
+            redis.ask("CONFIG", "SET", "appendonly", "yes")
+            assert await nodes.write(0, [command])
+        finally:
+            await nodes.stop()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "ERR Error running script: Script killed by user with SCRIPT KILL.",
+        "ERR WAIT cannot be used with replica instances.",
+    ],
+)
+def test_what_a_repeat_may_mend_is_unavailable(said: str) -> None:
+    assert isinstance(redis_nodes._meant(ResponseError(said)), BackendUnavailable)
+    assert isinstance(redis_nodes._meant(ResponseError("WRONGTYPE")), ResponseError)
