@@ -65,9 +65,15 @@ _UNCLEAR = (RedisConnectionError, RedisTimeoutError, OSError, asyncio.TimeoutErr
 _BUSY = "is busy running a script"
 """Says a server that was stopped (a machine that pauses, a debugger) amid one of our scripts, until that has ended."""
 _REFUSED_WORDS = (
-    *("non local key", "NOREPLICAS", "UNBLOCKED", "CROSSSLOT during", "-MASTERDOWN"),
-    *(_BUSY, "killed by user"),  # only scripts that have written nothing are
-    *("appendonly is disabled", "cannot be used with replica"),  # WAITAOF and WAIT: the promise cannot be kept
+    "non local key",
+    "NOREPLICAS",
+    "UNBLOCKED",
+    "CROSSSLOT during",
+    "-MASTERDOWN",
+    _BUSY,
+    "killed by user",  # a script, which then has written nothing
+    "appendonly is disabled",  # WAITAOF: the promise cannot be kept
+    "cannot be used with replica",  # WAIT and WAITAOF: likewise
 )
 
 

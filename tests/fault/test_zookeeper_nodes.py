@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -16,7 +17,7 @@ from kazoo.exceptions import NodeExistsError, NoNodeError
 from kazoo.protocol.states import ZnodeStat
 from structlog.testing import capture_logs
 
-from dchat_server.adapters.zookeeper_client import Access
+from dchat_server.adapters.zookeeper_client import Access, Session
 from tests.harness.elected import Worker, Workers, some_workers
 from tests.harness.processes import eventually
 from tests.harness.wires import Wire, wire_to
@@ -222,6 +223,25 @@ async def test_nodes_that_are_not_ours_are_not_members(access: Access, workers: 
         client.put(f"{access.root}/workers/{name}", data)
     worker = await workers.start(access)
     await eventually(lambda: worker.names == ["a"], "only it is a member")
+
+
+async def test_a_session_that_cannot_even_begin_is_tried_again(
+    access: Access, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has a thread, and a machine may be out of them."""
+    failures = 2
+
+    def session(*args: Any) -> Session:
+        nonlocal failures
+        failures -= 1
+        if failures >= 0:
+            raise RuntimeError("can't start new thread")
+        return Session(*args)
+
+    monkeypatch.setattr("dchat_server.adapters.zookeeper.Session", session)
+    worker = await workers.start(access)
+    await worker.leads()
+    assert failures < 0
 
 
 async def test_hundreds_of_looks_leave_no_watches_behind(
